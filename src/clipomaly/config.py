@@ -1,0 +1,308 @@
+"""Every setting, written once: its name, type, default, choices and help.
+
+The command line and the TOML file are made from these classes, so they cannot disagree:
+
+    [unknown]                   clipomaly segment --score msp --threshold otsu …
+    score = "msp"
+    threshold = "otsu"
+
+`Settings.id` is a stable hash of all values that change results: the run's id.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from clipomaly.errors import ConfigError
+
+__all__ = [
+    "EncoderSettings",
+    "NamingSettings",
+    "RegionSettings",
+    "SegmentSettings",
+    "Settings",
+    "UnknownSettings",
+    "load_settings",
+    "setting_fields",
+]
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    at_least: float | None = None,
+    at_most: float | None = None,
+) -> Any:
+    """One setting of a group below."""
+    metadata = {"help": help, "choices": choices, "at_least": at_least, "at_most": at_most}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """The model that turns pictures and words into vectors."""
+
+    model: str = option("mini", "Embedded model, folder of an exported or transformers model, or hub id.")
+    revision: str | None = option(None, "Revision of a hub model, to pin it.")
+    runtime: str = option("auto", "What runs the model.", choices=("auto", "onnx", "torch"))
+    variant: str | None = option(
+        None,
+        "How the last block makes patch features; default: the model's own.",
+        choices=("vanilla", "maskclip", "clearclip", "sclip", "naclip", "vv"),
+    )
+    long_side: int | None = option(
+        None, "Encode at this many pixels of the longer side; default: the model's own.", at_least=32
+    )
+    tile: int | None = option(
+        None, "Encode in overlapping tiles of this many pixels, so that small things survive.", at_least=64
+    )
+
+
+@dataclass(frozen=True)
+class UnknownSettings:
+    """Stage 1: which pixels do the known classes not explain?"""
+
+    score: str = option(
+        "entropy",
+        "What makes a pixel unknown.",
+        choices=("entropy", "msp", "max-logit", "energy", "max-similarity"),
+    )
+    temperature: float | None = option(
+        None, "τ of the softmax over classes; default: the model's own.", at_least=1e-4
+    )
+    threshold: str = option(
+        "calibrated",
+        "Score above which a pixel is unknown: calibrated (on known-only frames), otsu, percentile, "
+        "or a number from 0 to 1.",
+    )
+    percentile: float = option(
+        98.0, "Percentile of a frame's scores, for --threshold percentile.", at_least=0, at_most=100
+    )
+    thresholds: str | None = option(
+        None, "Thresholds file made by `clipomaly calibrate`; default: the model's own."
+    )
+    synonyms: str = option(
+        "max",
+        "How a class's several wordings count: the best one, their mean, or the name alone.",
+        choices=("max", "mean", "none"),
+    )
+
+
+@dataclass(frozen=True)
+class RegionSettings:
+    """From a mask to regions."""
+
+    min_area: float = option(
+        0.0004, "Smallest region: a share of the frame's pixels below 1, pixels from 1 on.", at_least=0
+    )
+    merge: float = option(
+        0.006,
+        "Regions closer than this are one: a share of the frame's longer side.",
+        at_least=0,
+        at_most=0.5,
+    )
+    max_regions: int = option(
+        24, "At most this many regions a frame, highest score × area first.", at_least=1
+    )
+
+
+@dataclass(frozen=True)
+class NamingSettings:
+    """Stage 2: what are the regions called?"""
+
+    names: str = option(
+        "dictionary", "Where candidate names come from.", choices=("dictionary", "tags", "both", "none")
+    )
+    dictionary: str | None = option(None, "Word list, one name a line; default: the shipped dictionary.")
+    tags: str | None = option(None, "Tag list for the tagger, one a line; default: the shipped dictionary.")
+    policy: str = option(
+        "clip-best", "Which candidates enter the vocabulary.", choices=("all", "clip-best", "clip-top-k")
+    )
+    top_k: int = option(3, "Names a region may contribute, for --policy clip-top-k.", at_least=1)
+    embedding: str = option(
+        "pooled",
+        "What represents a region: its pooled dense features, a crop with or without its surroundings, or their mean.",
+        choices=("pooled", "masked-crop", "context-crop", "mean"),
+    )
+    preselect: int = option(64, "Dictionary words kept for one frame, by similarity.", at_least=1)
+    margin: float = option(
+        0.0,
+        "A name enters only if it beats the region's best known class by this much (cosine).",
+        at_least=-2,
+        at_most=2,
+    )
+    cap: int = option(16, "At most this many names enter for one frame.", at_least=0)
+    near_known: float = option(
+        0.85,
+        "Words closer than this (cosine of texts) to a known class are its synonyms, not candidates.",
+        at_least=-1,
+        at_most=1,
+    )
+
+
+@dataclass(frozen=True)
+class SegmentSettings:
+    """Stage 3: segmentation over known and entered names."""
+
+    segmenter: str = option("dense", "What segments over known and entered names.", choices=("dense",))
+    gate: float = option(
+        0.02,
+        "A name may paint only this far around the regions it was found for (share of the longer side).",
+        at_least=0,
+    )
+    blend: float = option(
+        0.5,
+        "How much the entered names' probability adds to the unknown score (0: stage 1 alone).",
+        at_least=0,
+        at_most=1,
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings that change results.
+
+    >>> Settings().id == Settings().id != Settings(unknown=UnknownSettings(score="msp")).id
+    True
+    """
+
+    method: str = option("clipomaly", "Which method; `clipomaly methods` lists them.")
+    vocabulary: str = option("cityscapes", "Known classes: a shipped vocabulary or your own TOML file.")
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    unknown: UnknownSettings = field(default_factory=UnknownSettings)
+    regions: RegionSettings = field(default_factory=RegionSettings)
+    naming: NamingSettings = field(default_factory=NamingSettings)
+    segment: SegmentSettings = field(default_factory=SegmentSettings)
+
+    def __post_init__(self) -> None:
+        for _, group, f, kind in setting_fields():
+            owner = getattr(self, group) if group else self
+            _check(f, kind, getattr(owner, f.name))
+        threshold = self.unknown.threshold
+        if threshold not in ("calibrated", "otsu", "percentile"):
+            try:
+                number = float(threshold)
+            except ValueError:
+                number = float("nan")
+            if not 0 <= number <= 1:
+                raise ConfigError(
+                    f"threshold {threshold!r} is not valid: use calibrated, otsu, percentile or a number "
+                    "from 0 to 1"
+                )
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits, equal for equal settings."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def to_toml(self) -> str:
+        """These settings as a TOML file that `load_settings` reads back."""
+        lines: list[str] = []
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if not dataclasses.is_dataclass(value):
+                lines.append(f"{f.name} = {json.dumps(value)}")
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if dataclasses.is_dataclass(value):
+                lines += ["", f"[{f.name}]"]
+                rows = ((g.name, getattr(value, g.name)) for g in fields(value))
+                lines += [f"{name} = {json.dumps(v)}" for name, v in rows if v is not None]
+        return "\n".join(lines) + "\n"
+
+
+def setting_fields() -> list[tuple[str, str, dataclasses.Field[Any], Any]]:
+    """Every setting as (flag name, group or '', field, type); flag names are unique over all groups."""
+    out: list[tuple[str, str, dataclasses.Field[Any], Any]] = []
+    top = get_type_hints(Settings)
+    for f in fields(Settings):
+        group = top[f.name]
+        if dataclasses.is_dataclass(group):
+            kinds = get_type_hints(group)
+            out += [(g.name, f.name, g, kinds[g.name]) for g in fields(group)]
+        else:
+            out.append((f.name, "", f, group))
+    return out
+
+
+def load_settings(path: str | Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from a TOML file, with single values (by flag name) laid over it.
+
+    >>> load_settings(overrides={"score": "msp", "cap": 8}).naming.cap
+    8
+    """
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(Path(path).read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"cannot read settings {path}: {error}") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"settings {path} are not valid TOML: {error}") from error
+    known = {(group, f.name): kind for _, group, f, kind in setting_fields()}
+    groups = {group for group, _ in known if group}
+    values: dict[tuple[str, str], Any] = {}
+    for key, value in table.items():
+        rows = value.items() if key in groups and isinstance(value, dict) else [(None, value)]
+        for name, v in rows:
+            place = (key, name) if name is not None else ("", key)
+            if place not in known:
+                at = f"[{key}] {name}" if name is not None else key
+                raise ConfigError(
+                    f"settings {path}: unknown setting {at}; `clipomaly segment --help` lists them"
+                )
+            values[place] = v
+    by_flag = {flag: (group, f.name) for flag, group, f, _ in setting_fields()}
+    for flag, value in (overrides or {}).items():
+        if flag not in by_flag:
+            raise ConfigError(f"unknown setting {flag!r}; `clipomaly segment --help` lists them")
+        values[by_flag[flag]] = value
+    kwargs: dict[str, Any] = {}
+    types = get_type_hints(Settings)
+    for group in groups:
+        kwargs[group] = types[group](
+            **{n: _coerce(v, known[g, n]) for (g, n), v in values.items() if g == group}
+        )
+    kwargs |= {name: value for (group, name), value in values.items() if not group}
+    return Settings(**kwargs)
+
+
+def _coerce(value: Any, kind: Any) -> Any:
+    """TOML writes 0 for 0.0, and a threshold may be written as a number."""
+    if isinstance(value, bool):
+        return value
+    if kind is float and isinstance(value, int):
+        return float(value)
+    if kind is str and isinstance(value, (int, float)):
+        return str(value)
+    return value
+
+
+def _check(f: dataclasses.Field[Any], kind: Any, value: Any) -> None:
+    if dataclasses.is_dataclass(value):
+        return
+    allowed = get_args(kind) if get_origin(kind) is not None else (kind,)
+    allowed = (*allowed, int) if float in allowed else allowed
+    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+        names = " or ".join("nothing" if a is type(None) else a.__name__ for a in allowed)
+        raise ConfigError(f"{f.name} must be {names}, not {value!r}")
+    if value is None:
+        return
+    choices = f.metadata.get("choices") or ()
+    if choices and value not in choices:
+        raise ConfigError(f"{f.name} {value!r} is not valid: use one of {', '.join(choices)}")
+    low, high = f.metadata.get("at_least"), f.metadata.get("at_most")
+    if low is not None and value < low:
+        raise ConfigError(f"{f.name} must be at least {low}, not {value}")
+    if high is not None and value > high:
+        raise ConfigError(f"{f.name} must be at most {high}, not {value}")
