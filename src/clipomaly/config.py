@@ -80,9 +80,10 @@ class UnknownSettings:
         None, "τ of the softmax over classes; default: the model's own.", at_least=1e-4
     )
     threshold: str = option(
-        "calibrated",
-        "Score above which a pixel is unknown: calibrated (on known-only frames), otsu, percentile, "
-        "or a number from 0 to 1.",
+        "auto",
+        "Score above which a pixel is unknown: calibrated (on known-only frames), otsu, percentile, a number "
+        "from 0 to 1, or auto: calibrated where the model has a figure for this vocabulary and score, "
+        "else otsu.",
     )
     percentile: float = option(
         98.0, "Percentile of a frame's scores, for --threshold percentile.", at_least=0, at_most=100
@@ -130,7 +131,8 @@ class NamingSettings:
     top_k: int = option(3, "Names a region may contribute, for --policy clip-top-k.", at_least=1)
     embedding: str = option(
         "pooled",
-        "What represents a region: its pooled dense features, a crop with or without its surroundings, or their mean.",
+        "What represents a region: its pooled dense features, a crop without or with its surroundings, or "
+        "the mean of all three.",
         choices=("pooled", "masked-crop", "context-crop", "mean"),
     )
     preselect: int = option(64, "Dictionary words kept for one frame, by similarity.", at_least=1)
@@ -142,8 +144,8 @@ class NamingSettings:
     )
     cap: int = option(16, "At most this many names enter for one frame.", at_least=0)
     near_known: float = option(
-        0.85,
-        "Words closer than this (cosine of texts) to a known class are its synonyms, not candidates.",
+        0.7,
+        "Words closer than this to a known class (cosine of centred texts) are its synonyms, not candidates.",
         at_least=-1,
         at_most=1,
     )
@@ -153,11 +155,16 @@ class NamingSettings:
 class SegmentSettings:
     """Stage 3: segmentation over known and entered names."""
 
-    segmenter: str = option("dense", "What segments over known and entered names.", choices=("dense",))
+    open_segmenter: str = option("dense", "What segments over known and entered names.", choices=("dense",))
     gate: float = option(
         0.02,
         "A name may paint only this far around the regions it was found for (share of the longer side).",
         at_least=0,
+    )
+    refine: str = option(
+        "union",
+        "Pixels of a named finding: its region and what the name wins around it, or only what it wins.",
+        choices=("union", "won"),
     )
     blend: float = option(
         0.5,
@@ -177,6 +184,9 @@ class Settings:
 
     method: str = option("clipomaly", "Which method; `clipomaly methods` lists them.")
     vocabulary: str = option("cityscapes", "Known classes: a shipped vocabulary or your own TOML file.")
+    segmenter: str | None = option(
+        None, "Closed-set segmenter (ONNX file with logits) that the baselines run on."
+    )
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     unknown: UnknownSettings = field(default_factory=UnknownSettings)
     regions: RegionSettings = field(default_factory=RegionSettings)
@@ -188,15 +198,15 @@ class Settings:
             owner = getattr(self, group) if group else self
             _check(f, kind, getattr(owner, f.name))
         threshold = self.unknown.threshold
-        if threshold not in ("calibrated", "otsu", "percentile"):
+        if threshold not in ("auto", "calibrated", "otsu", "percentile"):
             try:
                 number = float(threshold)
             except ValueError:
                 number = float("nan")
             if not 0 <= number <= 1:
                 raise ConfigError(
-                    f"threshold {threshold!r} is not valid: use calibrated, otsu, percentile or a number "
-                    "from 0 to 1"
+                    f"threshold {threshold!r} is not valid: use auto, calibrated, otsu, percentile or a "
+                    "number from 0 to 1"
                 )
 
     @property

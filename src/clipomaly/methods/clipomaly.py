@@ -1,0 +1,382 @@
+"""Clipomaly: unknown regions found, named and segmented by language (arXiv 2512.01427).
+
+    S_c = cos(E, t_c) over the known vocabulary V,   A₁ = −Σ_c p_c log p_c / log C,  p = softmax(S / τ)
+    regions = connected parts of A₁ > threshold;  candidates per region: words closest to its vector
+    W = names that beat the region's best known class by a margin (policy, cap)
+    labels = argmax over V ∪ W (a name only within its gate);  P_W = Σ_{w ∈ W} p_w
+    A = A₁ + blend · P_W · (1 − A₁)                              (equals A₁ where no name entered)
+
+Where the paper leaves a choice open we make it a named policy (see `config.py`): score, threshold, region
+embedding, which candidates enter, blend. Deviations: a gate keeps names near their regions; the default
+segmenter re-scores the kept features instead of running a second model; and a region that no name
+explains stays, as "unknown object", instead of being dropped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from clipomaly.config import NamingSettings, Settings
+from clipomaly.encoders.prompts import TextBank, bank_of_names, bank_of_vocabulary
+from clipomaly.encoders.seam import Encoder
+from clipomaly.errors import ConfigError
+from clipomaly.maths.grids import mask_to_grid, pool, upsample, upsample_argmax
+from clipomaly.maths.regions import split
+from clipomaly.maths.scores import SCORES
+from clipomaly.maths.threshold import otsu
+from clipomaly.naming.choose import enter_names, preselect, rank_candidates
+from clipomaly.naming.dictionary import keep_words, load_words
+from clipomaly.naming.tags import ClipTagger, Tagger
+from clipomaly.records import UNNAMED, Candidate, DenseFeatures, Finding, Prediction, Region
+from clipomaly.segmenters.dense import Extended, extend
+from clipomaly.thresholds import Thresholds
+from clipomaly.vocabulary import Vocabulary
+
+__all__ = ["Clipomaly"]
+
+#: Runners-up kept as evidence for a finding.
+_EVIDENCE = 5
+
+
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """Text vectors prepared once for a vocabulary."""
+
+    known: TextBank
+    dictionary: TextBank
+    tagger: Tagger | None
+    by_word: dict[str, int]
+
+
+class Clipomaly:
+    """The three stages on any encoder. One image pass a frame, however many names enter.
+
+    >>> from clipomaly.testing import ColourEncoder, colour_vocabulary, colour_picture
+    >>> method = Clipomaly(ColourEncoder(), ColourEncoder.settings(tags=None, dictionary=None))
+    >>> [prediction] = method.predict([colour_picture("green", box="red")], colour_vocabulary("green", "blue"))
+    >>> [finding.label for finding in prediction.findings]
+    ['red']
+    """
+
+    name = "clipomaly"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        settings: Settings | None = None,
+        *,
+        thresholds: Thresholds | None = None,
+        tagger: Tagger | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.settings = settings or Settings()
+        self.thresholds = thresholds
+        self.temperature = self.settings.unknown.temperature or encoder.spec.temperature
+        self._tagger = tagger
+        self._words: dict[str, _Words] = {}
+
+    def predict(
+        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], vocabulary: Vocabulary
+    ) -> list[Prediction]:
+        """Named anomalies of each picture."""
+        words = self._prepare(vocabulary)
+        started = time.perf_counter()
+        features = self.encoder.encode_images(images)
+        each = (time.perf_counter() - started) / max(1, len(images))
+        return [
+            self._predict(image, dense, words, vocabulary, each)
+            for image, dense in zip(images, features, strict=True)
+        ]
+
+    def score_maps(
+        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], vocabulary: Vocabulary
+    ) -> list[Float[np.ndarray, "H W"]]:
+        """Stage 1 alone: the map that thresholds are calibrated on."""
+        known = self._prepare(vocabulary).known
+        return [
+            upsample(self._unknown_grid(known.similarity(f.patches)), f.extent, f.image_size)
+            for f in self.encoder.encode_images(images)
+        ]
+
+    def conditions(self) -> dict[str, object]:
+        """What a calibrated threshold depends on, besides the vocabulary and the score."""
+        encoder = self.settings.encoder
+        return {
+            "model_hash": self.encoder.spec.fingerprint,
+            "long_side": encoder.long_side or self.encoder.spec.working_long_side,
+            "tile": encoder.tile,
+            "temperature": self.temperature,
+            "synonyms": self.settings.unknown.synonyms,
+        }
+
+    def _prepare(self, vocabulary: Vocabulary) -> _Words:
+        if vocabulary.hash not in self._words:
+            naming = self.settings.naming
+            known = bank_of_vocabulary(self.encoder, vocabulary, self.settings.unknown.synonyms)
+            dictionary = self._free_words(naming.dictionary, known, vocabulary)
+            tagger = self._tagger
+            if tagger is None and naming.names in ("tags", "both"):
+                tags = self._free_words(naming.tags, known, vocabulary)
+                tagger = ClipTagger(tags.names, tags.vectors)
+            by_word = {word: i for i, word in enumerate(dictionary.names)}
+            self._words[vocabulary.hash] = _Words(known, dictionary, tagger, by_word)
+        return self._words[vocabulary.hash]
+
+    def _free_words(self, path: str | None, known: TextBank, vocabulary: Vocabulary) -> TextBank:
+        bank = bank_of_names(self.encoder, load_words(path))
+        near = self.settings.naming.near_known
+        keep = keep_words(bank.names, bank.vectors, known.vectors, vocabulary, near)
+        return bank.subset(np.flatnonzero(keep))
+
+    def _predict(
+        self,
+        image: UInt8[np.ndarray, "H W 3"],
+        dense: DenseFeatures,
+        words: _Words,
+        vocabulary: Vocabulary,
+        encode_seconds: float,
+    ) -> Prediction:
+        seconds = {"encode": encode_seconds}
+        size = dense.image_size
+        with _timed(seconds, "score"):
+            known = words.known.similarity(dense.patches)
+            first = self._unknown_grid(known)
+            score = upsample(first, dense.extent, size)
+            threshold = self._threshold(score, vocabulary)
+        with _timed(seconds, "split"):
+            rule = self.settings.regions
+            regions = split(
+                score > threshold,
+                score,
+                min_area=_pixels(rule.min_area, size[0] * size[1]),
+                merge=round(rule.merge * max(size)),
+                max_regions=rule.max_regions,
+            )
+        with _timed(seconds, "name"):
+            candidates, nearest = self._candidates(image, dense, regions, words)
+            naming = self.settings.naming
+            entered = enter_names(
+                candidates,
+                policy=naming.policy,
+                top_k=naming.top_k,
+                margin=naming.margin,
+                cap=naming.cap,
+            )
+        with _timed(seconds, "segment"):
+            bank = self._vectors_of(list(entered), words)
+            gates = np.array(
+                [self._gate([regions[i] for i in owners], dense) for owners in entered.values()], bool
+            ).reshape(len(entered), *first.shape)
+            extended = extend(known, bank.similarity(dense.patches), gates, self.temperature)
+            if entered:
+                p_w = upsample(extended.unknown_probability, dense.extent, size)
+                score = score + np.float32(self.settings.segment.blend) * p_w * (1 - score)
+            labels = upsample_argmax(extended.similarity, dense.extent, size)
+            findings, labels, unknown = self._settle(
+                regions, candidates, nearest, entered, extended, labels, dense
+            )
+        names = (*vocabulary.names, *entered)
+        if any(f.name is None for f in findings):
+            names = (*names, UNNAMED)
+        return Prediction(
+            score=score.astype(np.float32),
+            unknown=unknown,
+            labels=labels,
+            names=names,
+            n_known=len(vocabulary.known),
+            findings=tuple(findings),
+            threshold=threshold,
+            seconds=seconds,
+        )
+
+    def _unknown_grid(self, known: Float[np.ndarray, "h w C"]) -> Float[np.ndarray, "h w"]:
+        return SCORES[self.settings.unknown.score](known, self.temperature)
+
+    def _threshold(self, score: Float[np.ndarray, "H W"], vocabulary: Vocabulary) -> float:
+        rule = self.settings.unknown
+        if rule.threshold in ("auto", "calibrated"):
+            value = self.calibrated(vocabulary)
+            if value is not None:
+                return value
+            if rule.threshold == "calibrated":
+                raise ConfigError(self.why_uncalibrated(vocabulary))
+        if rule.threshold in ("auto", "otsu"):
+            return otsu(score)
+        if rule.threshold == "percentile":
+            return float(np.percentile(score, rule.percentile))
+        return float(rule.threshold)
+
+    def calibrated(self, vocabulary: Vocabulary) -> float | None:
+        """The threshold measured beforehand for this vocabulary, where there is one."""
+        if self.thresholds is None:
+            return None
+        return self.thresholds.find(vocabulary.hash, self.settings.unknown.score, self.conditions())
+
+    def why_uncalibrated(self, vocabulary: Vocabulary) -> str:
+        """Why no calibrated threshold applies, and what to do."""
+        reason = self.thresholds.mismatch(self.conditions()) if self.thresholds else "the model carries none"
+        reason = reason or f"none was measured for vocabulary {vocabulary.name} as it is now"
+        return (
+            f"no calibrated threshold for score {self.settings.unknown.score} ({reason}): "
+            "run `clipomaly calibrate` on frames without unknowns, or use --threshold otsu"
+        )
+
+    def _candidates(
+        self,
+        image: UInt8[np.ndarray, "H W 3"],
+        dense: DenseFeatures,
+        regions: Sequence[Region],
+        words: _Words,
+    ) -> tuple[list[tuple[Candidate, ...]], list[tuple[str, float]]]:
+        """Each region's candidates, best first, and its nearest known class with the similarity."""
+        if not regions:
+            return [], []
+        naming = self.settings.naming
+        vectors = self._region_vectors(image, dense, regions)
+        known = words.known.similarity(vectors)
+        nearest = [
+            (words.known.names[int(c)], float(row[c])) for row, c in zip(known, known.argmax(1), strict=True)
+        ]
+        proposed = self._proposed(image, dense, vectors, words, naming)
+        if not proposed:
+            return [() for _ in regions], nearest
+        bank = self._vectors_of(list(proposed), words)
+        similarity = bank.similarity(vectors)
+        keep = max(_EVIDENCE, naming.top_k) if naming.policy != "all" else len(proposed)
+        ranked = [
+            rank_candidates(row, near, bank.names, list(proposed.values()), keep)
+            for row, (_, near) in zip(similarity, nearest, strict=True)
+        ]
+        return ranked, nearest
+
+    def _proposed(
+        self,
+        image: UInt8[np.ndarray, "H W 3"],
+        dense: DenseFeatures,
+        vectors: Float[np.ndarray, "r d"],
+        words: _Words,
+        naming: NamingSettings,
+    ) -> dict[str, str]:
+        """Words proposed for this frame, each with its source."""
+        proposed: dict[str, str] = {}
+        if words.tagger is not None and naming.names in ("tags", "both"):
+            proposed |= {tag.word: words.tagger.source for tag in words.tagger.tag(image, dense)}
+        if naming.names in ("dictionary", "both"):
+            for i in preselect(words.dictionary.similarity(vectors), naming.preselect):
+                proposed.setdefault(words.dictionary.names[i], "dictionary")
+        return proposed
+
+    def _vectors_of(self, names: list[str], words: _Words) -> TextBank:
+        if all(name in words.by_word for name in names):
+            return words.dictionary.subset(np.array([words.by_word[n] for n in names], np.int64))
+        return bank_of_names(self.encoder, names)
+
+    def _region_vectors(
+        self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, regions: Sequence[Region]
+    ) -> Float[np.ndarray, "r d"]:
+        kind = self.settings.naming.embedding
+        parts: list[Float[np.ndarray, "r d"]] = []
+        if kind in ("pooled", "mean"):
+            parts.append(np.stack([pool(dense.patches, r.full_mask(), dense.extent) for r in regions]))
+        crops: list[Callable[..., UInt8[np.ndarray, "_ _ 3"]]] = []
+        if kind in ("masked-crop", "mean"):
+            crops.append(_masked_crop)
+        if kind in ("context-crop", "mean"):
+            crops.append(_context_crop)
+        for crop in crops:
+            encoded = self.encoder.encode_images([crop(image, r) for r in regions])
+            parts.append(np.stack([f.summary for f in encoded]))
+        mean = np.mean(parts, axis=0)
+        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+
+    def _gate(self, owners: Sequence[Region], dense: DenseFeatures) -> Bool[np.ndarray, "h w"]:
+        """Grid cells that a name may paint: those its regions touch, and a little around them."""
+        h, w = dense.patches.shape[:2]
+        touched = np.zeros((h, w), bool)
+        for region in owners:
+            touched |= mask_to_grid(region.full_mask(), dense.extent, (h, w)) > 0
+        reach = self.settings.segment.gate * max(dense.extent)
+        size = 2 * round(reach) + 1
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+        return cv2.dilate(touched.astype(np.uint8), kernel) > 0
+
+    def _settle(
+        self,
+        regions: Sequence[Region],
+        candidates: Sequence[tuple[Candidate, ...]],
+        nearest: Sequence[tuple[str, float]],
+        entered: dict[str, list[int]],
+        extended: Extended,
+        labels: np.ndarray,
+        dense: DenseFeatures,
+    ) -> tuple[list[Finding], np.ndarray, Bool[np.ndarray, "H W"]]:
+        """Regions with names; labels in which every unknown pixel bears its finding's name."""
+        n_known = extended.n_known
+        index = {name: n_known + i for i, name in enumerate(entered)}
+        labels = labels.astype(np.uint16 if n_known + len(entered) > 255 else np.uint8)
+        reach = round(self.settings.segment.gate * max(dense.image_size))
+        won_grid = extended.similarity.shape[:2]
+        reshape = partial(_grow, reach=reach) if self.settings.segment.refine == "union" else _narrow
+        unknown = np.zeros(labels.shape, bool)
+        findings = []
+        for i, region in enumerate(regions):
+            name = next((c.name for c in candidates[i] if i in entered.get(c.name, ())), None)
+            confidence = 0.0
+            if name is not None:
+                weight = mask_to_grid(region.full_mask(), dense.extent, won_grid)
+                probability = extended.probability[..., index[name]]
+                confidence = float((probability * weight).sum() / max(float(weight.sum()), 1e-9))
+                region = reshape(region, labels, index[name])
+            inside = labels[region.slices]
+            inside[region.mask] = index[name] if name is not None else n_known + len(entered)
+            unknown[region.slices] |= region.mask
+            near, similarity = nearest[i]
+            findings.append(Finding(region, name, confidence, candidates[i][:_EVIDENCE], near, similarity))
+        return findings, labels, unknown
+
+
+def _narrow(region: Region, labels: Int[np.ndarray, "H W"], index: int) -> Region:
+    """The part of a region that its name won; the whole region where it won nothing."""
+    mask = region.mask & (labels[region.slices] == index)
+    return replace(region, mask=mask) if mask.any() else region
+
+
+def _grow(region: Region, labels: Int[np.ndarray, "H W"], index: int, reach: int) -> Region:
+    """A region with what its name won around it, at most `reach` pixels beyond its box."""
+    x, y, width, height = region.box
+    x0, y0 = max(0, x - reach), max(0, y - reach)
+    mask = labels[y0 : y + height + reach, x0 : x + width + reach] == index
+    mask[y - y0 : y - y0 + height, x - x0 : x - x0 + width] |= region.mask
+    return replace(region, box=(x0, y0, mask.shape[1], mask.shape[0]), mask=mask)
+
+
+def _masked_crop(image: UInt8[np.ndarray, "H W 3"], region: Region) -> UInt8[np.ndarray, "h w 3"]:
+    crop = image[region.slices].copy()
+    crop[~region.mask] = crop.reshape(-1, 3).mean(axis=0).astype(np.uint8)
+    return crop
+
+
+def _context_crop(image: UInt8[np.ndarray, "H W 3"], region: Region) -> UInt8[np.ndarray, "h w 3"]:
+    x, y, width, height = region.box
+    dx, dy = width // 4, height // 4
+    return image[max(0, y - dy) : y + height + dy, max(0, x - dx) : x + width + dx]
+
+
+def _pixels(amount: float, total: int) -> int:
+    """A share of the total below 1, pixels from 1 on."""
+    return max(1, round(amount * total if amount < 1 else amount))
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - started

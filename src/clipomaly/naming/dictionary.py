@@ -1,0 +1,82 @@
+"""Where names come from without any tagger: a word list, less whatever a known class already says.
+
+A word is left out when it
+- is a name, synonym or rejected name of the vocabulary (plurals count),
+- is a kind of a known class by its head noun ("police car" where "car" is known), or
+- means nearly the same by text similarity: the cosine of its centred text vector with a known name's is
+  above `near_known`. Raw text vectors of a CLIP all resemble each other (0.6 to 0.9), so both are centred
+  on the mean of the word list first.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from clipomaly.errors import VocabularyError
+from clipomaly.vocabulary import Vocabulary, normalise_name
+
+__all__ = ["SHIPPED", "keep_words", "load_words"]
+
+SHIPPED = ("dictionary.txt", "road.txt", "airside.txt")
+
+
+def load_words(path: str | Path | None = None) -> tuple[str, ...]:
+    """Words of a list (one a line, `#` starts a comment), or of the shipped dictionary; sorted, each once.
+
+    >>> "suitcase" in load_words()
+    True
+    """
+    if path is None:
+        folder = resources.files("clipomaly.naming") / "words"
+        text = "\n".join((folder / name).read_text("utf-8") for name in SHIPPED)
+    else:
+        try:
+            text = Path(path).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise VocabularyError(f"cannot read word list {path}: {error}") from error
+    words = {normalise_name(line.split("#", 1)[0]) for line in text.splitlines()} - {""}
+    if not words:
+        raise VocabularyError(f"word list {path} is empty: write one name a line")
+    return tuple(sorted(words))
+
+
+def keep_words(
+    words: tuple[str, ...],
+    word_vectors: Float[np.ndarray, "n d"],
+    known_vectors: Float[np.ndarray, "p d"],
+    vocabulary: Vocabulary,
+    near_known: float,
+) -> Bool[np.ndarray, " n"]:
+    """Which words may become names beside this vocabulary."""
+    taken = {_singular(normalise_name(p)) for c in vocabulary.known for p in c.phrases}
+    rejected = {_singular(r) for r in vocabulary.rejected_names}
+
+    def free(word: str) -> bool:
+        whole = _singular(normalise_name(word))
+        return not (whole in taken or whole in rejected or whole.split()[-1] in taken)
+
+    by_spelling = np.array([free(w) for w in words], bool)
+    centre = word_vectors.mean(axis=0)
+    nearest = (_unit(word_vectors - centre) @ _unit(known_vectors - centre).T).max(axis=1)
+    return by_spelling & (nearest <= near_known)
+
+
+def _unit(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
+
+
+def _singular(name: str) -> str:
+    """A plain plural folded onto its singular; good enough to compare names with.
+
+    >>> _singular("traffic lights"), _singular("boxes"), _singular("grass")
+    ('traffic light', 'box', 'grass')
+    """
+    if name.endswith(("ses", "xes", "ches", "shes")) and len(name) > 4:
+        return name[:-2]
+    if name.endswith("s") and not name.endswith(("ss", "us", "is")) and len(name) > 3:
+        return name[:-1]
+    return name

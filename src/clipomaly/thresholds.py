@@ -1,0 +1,82 @@
+"""Thresholds fixed beforehand on known-only frames, as a file with its conditions and its hash.
+
+A threshold is worth something only under the conditions it was measured in, so the file records them
+(model hash, variant, size, temperature, synonyms) and is refused under others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clipomaly.errors import ConfigError
+
+__all__ = ["Thresholds", "load_thresholds"]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What `clipomaly calibrate` measured.
+
+    >>> t = Thresholds("mini", {"model_hash": "ab"}, 0.01, {"cityscapes": {"entropy": 0.4}})
+    >>> t.find("cityscapes", "entropy", {"model_hash": "ab"})
+    0.4
+    >>> t.mismatch({"model_hash": "cd"})
+    'model_hash is cd, but the thresholds were measured with ab'
+    """
+
+    model: str
+    conditions: Mapping[str, Any]
+    fpr: float
+    """Share of known pixels that score above the threshold."""
+    values: Mapping[str, Mapping[str, float]]
+    """Vocabulary hash or shipped name → score policy → threshold."""
+    frames: int = 0
+    created: str = ""
+    sources: tuple[str, ...] = field(default=())
+    """What the known-only frames were."""
+
+    def mismatch(self, conditions: Mapping[str, Any]) -> str | None:
+        """Why these thresholds do not hold here, or None."""
+        for key, value in self.conditions.items():
+            here = conditions.get(key)
+            if here != value:
+                return f"{key} is {here}, but the thresholds were measured with {value}"
+        return None
+
+    def find(self, vocabulary: str, score: str, conditions: Mapping[str, Any]) -> float | None:
+        """The threshold for this vocabulary and score, where one was measured under these conditions."""
+        if self.mismatch(conditions):
+            return None
+        return self.values.get(vocabulary, {}).get(score)
+
+    @property
+    def hash(self) -> str:
+        """Sixteen hexadecimal digits of the file's content."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """The file's text, the same for the same content."""
+        return json.dumps({"schema": 1, **asdict(self)}, indent=1, sort_keys=True) + "\n"
+
+
+def load_thresholds(path: str | Path) -> Thresholds:
+    """Read a thresholds file."""
+    try:
+        table = json.loads(Path(path).read_text("utf-8"))
+        if table.pop("schema", None) != 1:
+            raise ConfigError(
+                f"thresholds {path}: not a file of schema 1; make one with `clipomaly calibrate`"
+            )
+        table["sources"] = tuple(table.get("sources", ()))
+        return Thresholds(**table)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read thresholds {path}: {error}") from error
+    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+        raise ConfigError(
+            f"thresholds {path} are damaged ({error}): make them anew with `clipomaly calibrate`"
+        ) from error
