@@ -95,8 +95,8 @@ def test_dense_pages_agree_with_scikit_learn(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pages, "_BATCH", 5_000)
     rng = np.random.default_rng(5)
     labels = (rng.random(80_000) < 0.3).astype(np.uint8)
-    scores = (1 + 0.001 * rng.random(80_000) + 0.0004 * labels).astype(np.float32)
-    scores[::7] = np.float32(1.0005)  # a large tie
+    scores = (1 + 0.0002 * rng.random(80_000) + 0.00008 * labels).astype(np.float32)
+    scores[::7] = np.float32(1.0001)  # a large tie
     counts = PixelCounts(memory=100_000)
     for part, truth in zip(np.array_split(scores, 9), np.array_split(labels, 9), strict=True):
         counts.add(part, truth)

@@ -220,8 +220,9 @@ class OrderedScores:
             yield from self._stored.runs()
 
     def score(self, page: int, low: np.ndarray) -> np.ndarray:
-        wide = np.uint32 if self.dtype.itemsize == 4 else np.uint64
-        return scores_of(low.astype(wide) | wide(page << self.shift), self.dtype)
+        keys = low.astype(np.uint32 if self.dtype.itemsize == 4 else np.uint64)
+        keys |= keys.dtype.type(page << self.shift)
+        return scores_of(keys, self.dtype)
 
     def count_from(self, threshold: float) -> int:
         """Pixels with `score >= threshold`."""

@@ -201,7 +201,7 @@ class PixelCounts:
             raise MetricError("a false-positive rate is undefined: the set has no negative pixels")
         if not 0 <= fpr < 1:
             raise MetricError(f"a false-positive rate of {fpr} was asked for: choose one in [0, 1)")
-        # The (k+1)-th highest negative must stay below the threshold, so the next number above it is the lowest.
+        # The (k+1)-th highest negative must stay below the threshold, so the next number above is the lowest.
         k = int(np.floor(fpr * self.n_negative * (1 + 1e-12)))
         score = self._negative.ranked(k)
         return float(next_above(np.array(score, self.dtype)))
