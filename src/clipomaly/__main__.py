@@ -1,0 +1,5 @@
+"""`python -m clipomaly` is the command line."""
+
+from clipomaly.cli import main
+
+main()

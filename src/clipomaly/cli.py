@@ -1,0 +1,191 @@
+"""The command line. Commands are thin: they read options, call the library, and print.
+
+Nothing heavy is imported until a command runs, so `clipomaly --help` stays quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipomaly.cli_options import with_settings
+from clipomaly.config import Settings
+from clipomaly.errors import ClipomalyError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="clipomaly",
+    help="Find what your classes do not explain in driving pictures, and name it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Out = Annotated[Path, typer.Option(help="Folder for the results; made if missing.")]
+
+
+def main() -> None:
+    """Run the command line; mistakes are one line on stderr and exit code 1."""
+    try:
+        app()
+    except ClipomalyError as error:
+        sys.exit(f"clipomaly: {error}")
+    except BrokenPipeError:
+        sys.exit(141)
+    except KeyboardInterrupt:
+        sys.exit("clipomaly: stopped; finished frames are written, --resume goes on from here")
+
+
+def _version(show: bool) -> None:
+    if show:
+        from clipomaly._version import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = None,
+) -> None:
+    """Find what your classes do not explain in driving pictures, and name it."""
+    _ = version
+
+
+@app.command()
+@with_settings
+def segment(
+    settings: Settings,
+    source: Annotated[
+        list[str],
+        typer.Argument(help="Pictures, folders, globs, videos, http(s) addresses, or - for a list on stdin."),
+    ],
+    out: Out = Path("clipomaly-out"),
+    resume: Annotated[
+        bool, typer.Option(help="Go on with a run that was stopped; finished frames stay.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Frames under way at once.")] = 1,
+    every: Annotated[int, typer.Option(min=1, help="Take every n-th frame of a video.")] = 1,
+    score_format: Annotated[str, typer.Option(help="Score maps as 16-bit `png` or exact `npz`.")] = "png",
+    profile: Annotated[bool, typer.Option(help="Print the time of each stage at the end.")] = False,
+    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+) -> None:
+    """Find and name unknown things in pictures or videos.
+
+    Example: clipomaly segment photos/ --out results --vocabulary airside
+    """
+    from clipomaly.commands.segment import run_segment
+
+    failed = run_segment(
+        settings,
+        source,
+        out,
+        resume=resume,
+        jobs=jobs,
+        every=every,
+        score_format=score_format,
+        profile=profile,
+        report=report,
+    )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(out: Out = Path("clipomaly-demo")) -> None:
+    """Run the whole on the scenes that come with the package, and show what was found.
+
+    Example: clipomaly demo --out /tmp/demo
+    """
+    from clipomaly.commands.demo import run_demo
+
+    run_demo(out)
+
+
+@app.command()
+def models(name: Annotated[str | None, typer.Argument(help="Show one model's card.")] = None) -> None:
+    """List the models at hand, or show one.
+
+    Example: clipomaly models mini
+    """
+    from clipomaly.commands.listing import print_model, print_models
+    from clipomaly.encoders.load import list_models
+
+    if name is None:
+        print_models(list_models())
+    else:
+        print_model(name)
+
+
+@app.command()
+def methods() -> None:
+    """List the methods.
+
+    Example: clipomaly methods
+    """
+    from clipomaly.commands.listing import print_rows
+    from clipomaly.methods.table import METHODS
+
+    print_rows(("method", "what it is"), [(name, title) for name, (title, _) in METHODS.items()])
+
+
+@app.command()
+def vocabularies(name: Annotated[str | None, typer.Argument(help="Show one vocabulary.")] = None) -> None:
+    """List the shipped vocabularies, or show the classes of one (yours too).
+
+    Example: clipomaly vocabularies airside
+    """
+    from clipomaly.commands.listing import print_rows, print_vocabulary
+    from clipomaly.vocabulary import list_vocabularies, load_vocabulary
+
+    if name is None:
+        rows = [(n, str(len(load_vocabulary(n).known)), title) for n, title in list_vocabularies().items()]
+        print_rows(("vocabulary", "classes", "what it is"), rows)
+    else:
+        print_vocabulary(load_vocabulary(name))
+
+
+@app.command()
+@with_settings
+def calibrate(
+    settings: Settings,
+    frames: Annotated[list[str], typer.Option(help="Known-only pictures: files, folders or globs.")],
+    fpr: Annotated[float, typer.Option(help="Share of known pixels that may score above.")] = 0.01,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("thresholds.json"),
+) -> None:
+    """Fix the threshold on frames without unknowns, before any test is seen.
+
+    Example: clipomaly calibrate --frames my-ordinary-frames/ --fpr 0.01 --out thresholds.json
+    """
+    from clipomaly.commands.calibrate import run_calibrate
+
+    run_calibrate(settings, frames, fpr, out)
+
+
+@app.command("export-encoder")
+def export_encoder(
+    model: Annotated[str, typer.Argument(help="A transformers folder or hub id.")],
+    out: Out,
+    variant: Annotated[
+        str, typer.Option(help="Last-block variant; `vanilla` is the model as trained.")
+    ] = "vanilla",
+    revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
+    half: Annotated[bool, typer.Option(help="Store weights in 16 bits (half the size).")] = False,
+) -> None:
+    """Turn any CLIP-type checkpoint into the ONNX folder that the default runtime opens.
+
+    Example: clipomaly export-encoder openai/clip-vit-base-patch16 --out clip-b16 --variant sclip
+    """
+    from clipomaly.encoders.export import export_encoder as export
+
+    typer.echo(export(model, out, variant=variant, revision=revision, half=half))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""Clipomaly's three stages, on colours: what must come out can be worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipomaly.errors import ConfigError
+from clipomaly.methods.clipomaly import Clipomaly
+from clipomaly.naming.choose import enter_names
+from clipomaly.records import UNNAMED, Candidate
+from clipomaly.testing import COLOURS, ColourEncoder, check_method, colour_picture, colour_vocabulary
+from clipomaly.thresholds import Thresholds
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> str:
+    path = tmp_path / "words.txt"
+    path.write_text("\n".join([*COLOURS, "table", "chair", "ladder"]))
+    return str(path)
+
+
+VOCABULARY = colour_vocabulary("green", "blue")
+
+
+def clipomaly(words: str, **overrides: object) -> Clipomaly:
+    return Clipomaly(ColourEncoder(), ColourEncoder.settings(dictionary=words, tags=words, **overrides))
+
+
+def test_an_unknown_box_is_found_and_named(words: str) -> None:
+    picture = colour_picture("green", box="red", size=(96, 128))
+    [p] = clipomaly(words).predict([picture], VOCABULARY)
+    [finding] = p.findings
+    assert finding.name == "red"
+    assert finding.name_source == "dictionary"
+    assert finding.nearest_known in VOCABULARY.names
+    assert finding.candidates[0].margin > 0
+    assert finding.confidence > 0.5
+    truth = (picture == COLOURS["red"]).all(axis=2)
+    overlap = (p.unknown & truth).sum() / (p.unknown | truth).sum()
+    assert overlap > 0.75
+    assert p.names == ("green", "blue", "red")
+    assert p.labels[48, 64] == 2
+    assert p.labels[5, 5] == 0
+    assert p.score[48, 64] > p.score[5, 5]
+
+
+def test_known_pictures_have_no_findings(words: str) -> None:
+    for p in clipomaly(words).predict([colour_picture("green"), colour_picture("blue")], VOCABULARY):
+        assert not p.findings
+        assert not p.unknown.any()
+        assert p.names == VOCABULARY.names
+
+
+def test_without_names_a_region_stays_as_unknown_object(words: str) -> None:
+    [p] = clipomaly(words, names="none").predict([colour_picture("green", box="red")], VOCABULARY)
+    assert [f.label for f in p.findings] == [UNNAMED]
+    assert p.names[-1] == UNNAMED
+    assert p.unknown.any()
+
+
+def test_a_margin_too_high_leaves_it_unnamed_with_its_runners_up(words: str) -> None:
+    [p] = clipomaly(words, margin=1.9).predict([colour_picture("green", box="red")], VOCABULARY)
+    [finding] = p.findings
+    assert finding.name is None
+    assert finding.candidates[0].name == "red"
+
+
+def test_tags_are_named_as_the_source(words: str) -> None:
+    [p] = clipomaly(words, names="tags").predict([colour_picture("green", box="red")], VOCABULARY)
+    assert p.findings[0].name == "red"
+    assert p.findings[0].name_source == "tags"
+
+
+@pytest.mark.parametrize("embedding", ["pooled", "masked-crop", "context-crop", "mean"])
+def test_region_embeddings(words: str, embedding: str) -> None:
+    [p] = clipomaly(words, embedding=embedding).predict([colour_picture("green", box="red")], VOCABULARY)
+    assert "red" in [c.name for c in p.findings[0].candidates]
+
+
+@pytest.mark.parametrize("score", ["entropy", "msp", "max-logit", "energy", "max-similarity"])
+def test_every_score_ranks_the_box_above_the_ground(words: str, score: str) -> None:
+    method = clipomaly(words, score=score, threshold="otsu")
+    [p] = method.predict([colour_picture("green", box="red")], VOCABULARY)
+    assert p.score[48, 64] > p.score[5, 5]
+    assert 0 <= p.score.min() <= p.score.max() <= 1
+
+
+def test_the_gate_keeps_a_name_from_the_far_side(words: str) -> None:
+    picture = colour_picture("green", size=(96, 256))
+    picture[40:56, 16:40] = COLOURS["red"]
+    picture[40:44, 232:236] = COLOURS["red"]  # too small for a region of its own
+    [p] = clipomaly(words, min_area=100.0, gate=0.0).predict([picture], VOCABULARY)
+    assert [f.name for f in p.findings] == ["red"]
+    assert not (p.labels[:, 128:] == p.names.index("red")).any()
+
+
+def test_the_cap_and_the_blend(words: str) -> None:
+    picture = colour_picture("green", box="red")
+    picture[:24, :40] = COLOURS["magenta"]
+    [free] = clipomaly(words).predict([picture], VOCABULARY)
+    assert set(free.names[2:]) == {"red", "magenta"}
+    [capped] = clipomaly(words, cap=1).predict([picture], VOCABULARY)
+    assert len([n for n in capped.names[2:] if n != UNNAMED]) == 1
+    [stage1] = clipomaly(words, blend=0.0).predict([picture], VOCABULARY)
+    [blended] = clipomaly(words, blend=1.0).predict([picture], VOCABULARY)
+    assert (blended.score >= stage1.score - 1e-6).all()
+    assert blended.score[48, 64] > stage1.score[48, 64]
+
+
+def test_rejected_and_known_names_are_never_proposed(words: str) -> None:
+    from dataclasses import replace
+
+    from clipomaly.vocabulary import RejectedName
+
+    vocabulary = replace(VOCABULARY, rejected=(RejectedName("red"),))
+    [p] = clipomaly(words).predict([colour_picture("green", box="red")], vocabulary)
+    proposed = {c.name for f in p.findings for c in f.candidates}
+    assert not proposed & {"red", "green", "blue"}
+
+
+def test_policies_differ_as_named() -> None:
+    a, b, c = (
+        Candidate(n, "dictionary", s, s - 0.3, i)
+        for i, (n, s) in enumerate([("a", 0.9), ("b", 0.8), ("c", 0.1)])
+    )
+    regions = [[a, b, c]]
+    enter = {"top_k": 2, "margin": 0.0, "cap": 16}
+    assert set(enter_names(regions, policy="all", **enter)) == {"a", "b"}
+    assert set(enter_names(regions, policy="clip-best", **enter)) == {"a"}
+    assert set(enter_names(regions, policy="clip-top-k", **enter)) == {"a", "b"}
+
+
+def test_a_calibrated_threshold_is_used_under_its_conditions_only(words: str) -> None:
+    method = clipomaly(words, threshold="calibrated")
+    with pytest.raises(ConfigError, match="clipomaly calibrate"):
+        method.predict([colour_picture("green")], VOCABULARY)
+    values = {VOCABULARY.hash: {"entropy": 0.123}}
+    method.thresholds = Thresholds("colours", method.conditions(), 0.01, values)
+    [p] = method.predict([colour_picture("green")], VOCABULARY)
+    assert p.threshold == 0.123
+    method.thresholds = Thresholds("colours", {**method.conditions(), "tile": 99}, 0.01, values)
+    with pytest.raises(ConfigError, match="tile"):
+        method.predict([colour_picture("green")], VOCABULARY)
+
+
+def test_it_passes_the_checks_for_any_method(words: str) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [
+        colour_picture("green", box="red"),
+        colour_picture("blue"),
+        colour_picture("green", box="magenta", size=(37, 211)),
+        rng.integers(0, 256, (65, 40, 3), np.uint8),
+    ]
+    check_method(clipomaly(words), pictures, VOCABULARY)

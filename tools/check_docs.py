@@ -1,0 +1,81 @@
+"""Documentation cannot fall behind: the settings page is the one made from the code, every command, method
+and vocabulary is documented, and links lead somewhere.
+
+    python tools/check_docs.py            say what is missing
+    python tools/check_docs.py --write    write docs/settings.md anew
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from clipomaly.cli import app
+from clipomaly.config import setting_fields
+from clipomaly.methods.table import METHODS
+from clipomaly.vocabulary import list_vocabularies
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+SETTINGS = ROOT / "docs" / "settings.md"
+
+
+def settings_page() -> str:
+    """Every setting, from the one place where it is written."""
+    lines = [
+        "# Settings",
+        "",
+        "Each is an option of the command line and a key of the TOML file for `--config`, under its group.",
+        "Made by `tools/check_docs.py --write` from `config.py`.",
+    ]
+    group = None
+    for flag, owner, f, _ in setting_fields():
+        if owner != group:
+            group = owner
+            lines += ["", f"## {f'[{owner}]' if owner else 'Top of the file'}", ""]
+            lines += ["| option | default | choices | what it does |", "|---|---|---|---|"]
+        choices = ", ".join(f"`{c}`" for c in f.metadata["choices"])
+        default = "" if f.default is None else f"`{f.default}`"
+        lines.append(f"| `--{flag.replace('_', '-')}` | {default} | {choices} | {f.metadata['help']} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    """Print what is missing; 1 if anything is."""
+    if "--write" in sys.argv:
+        SETTINGS.write_text(settings_page(), "utf-8")
+    pages = {p: p.read_text("utf-8") for p in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])}
+    everything = "\n".join(pages.values())
+    problems = []
+    for flag, *_ in setting_fields():
+        if f"`--{flag.replace('_', '-')}`" not in everything:
+            problems.append(
+                f"setting --{flag.replace('_', '-')} is not documented: add it to docs/settings.md"
+            )
+    for command in app.registered_commands:
+        name = command.name or command.callback.__name__.replace("_", "-")  # type: ignore[union-attr]
+        if f"clipomaly {name}" not in everything:
+            problems.append(f"command `clipomaly {name}` is not documented")
+        if "Example:" not in (command.callback.__doc__ or ""):
+            problems.append(f"command `clipomaly {name}` has no example in its help")
+    for kind, names in (("method", METHODS), ("vocabulary", list_vocabularies())):
+        problems += [f"{kind} `{n}` is not documented" for n in names if f"`{n}`" not in everything]
+    for page, text in pages.items():
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+            if (
+                "://" not in target
+                and not target.startswith("mailto:")
+                and not (page.parent / target).exists()
+            ):
+                problems.append(f"{page.relative_to(ROOT)}: link to {target} leads nowhere")
+    for problem in problems:
+        print(f"docs: {problem}")
+    if not problems:
+        print(f"docs: {len(pages)} pages, nothing missing")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
