@@ -14,8 +14,8 @@ import numpy as np
 from clipomaly._version import __version__
 from clipomaly.config import Settings, load_settings
 from clipomaly.data.images import read_image
+from clipomaly.data.sources import UnreadableFrame
 from clipomaly.encoders.seam import Encoder
-from clipomaly.errors import ClipomalyError
 from clipomaly.methods.seam import Method
 from clipomaly.methods.table import open_method
 from clipomaly.records import Frame, Result
@@ -82,7 +82,7 @@ class Pipeline:
         [prediction] = self.method.predict([frame.image], self.vocabulary)
         return Result(frame, prediction, self.provenance)
 
-    def run(self, frames: Iterable[Frame | Failure], *, jobs: int = 1) -> Iterator[Result | Failure]:
+    def run(self, frames: Iterable[Frame | UnreadableFrame], *, jobs: int = 1) -> Iterator[Result | Failure]:
         """Many frames, in order; a frame that fails does not stop the others.
 
         With `jobs` above 1 that many frames are under way at once, in threads: the heavy parts leave
@@ -100,13 +100,11 @@ class Pipeline:
             while waiting:
                 yield waiting.popleft().result()
 
-    def _safely(self, frame: Frame | Failure) -> Result | Failure:
-        if isinstance(frame, Failure):
-            return frame
+    def _safely(self, frame: Frame | UnreadableFrame) -> Result | Failure:
+        if isinstance(frame, UnreadableFrame):
+            return Failure(frame.name, frame.source, str(frame))
         try:
             return self(frame)
-        except ClipomalyError:
-            raise
         except MemoryError:
             h, w = frame.size
             return Failure(frame.name, frame.source, f"out of memory at {w}×{h}: use a smaller --long-side")
