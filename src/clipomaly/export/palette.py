@@ -1,0 +1,40 @@
+"""Colours of names, the same in every picture, file and report of a run.
+
+Known classes have those of their vocabulary. A name that entered has one made from its letters, vivid where
+class colours are mostly muted, so that a thing keeps its colour from frame to frame.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import hashlib
+from collections.abc import Sequence
+
+from clipomaly.vocabulary import Vocabulary, normalise_name
+
+__all__ = ["UNNAMED_COLOR", "entered_color", "palette"]
+
+#: Unknown regions without a name.
+UNNAMED_COLOR = (255, 46, 99)
+
+
+def entered_color(name: str) -> tuple[int, int, int]:
+    """A vivid colour for a name that entered the vocabulary.
+
+    >>> entered_color("Moose") == entered_color("moose")
+    True
+    """
+    digest = hashlib.sha256(normalise_name(name).encode()).digest()
+    hue, light = digest[0] % 24, digest[1] % 2
+    r, g, b = colorsys.hsv_to_rgb(hue / 24, 0.85 - 0.25 * light, 1.0 - 0.1 * light)
+    return round(r * 255), round(g * 255), round(b * 255)
+
+
+def palette(names: Sequence[str], n_known: int, vocabulary: Vocabulary | None) -> list[tuple[int, int, int]]:
+    """One colour for each name of a prediction: the first `n_known` from the vocabulary."""
+    colors = []
+    for i, name in enumerate(names):
+        place = vocabulary.index(name) if vocabulary is not None and i < n_known else None
+        known = vocabulary.known[place].color if vocabulary is not None and place is not None else None
+        colors.append(known or entered_color(name))
+    return colors
