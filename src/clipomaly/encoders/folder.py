@@ -1,0 +1,84 @@
+"""What lies in an encoder's folder, and its fingerprint.
+
+encoder.json          the EncoderSpec
+model.safetensors     the weights, once: the ONNX graphs point into this file, and transformers reads it
+image.<variant>.onnx  one small graph a last-block variant
+text.onnx             the text tower
+tokenizer.json        the tokenizer
+texts.npz             optional: text vectors made ahead of time (`encoders.textcache`)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from clipomaly.encoders.seam import EncoderSpec
+from clipomaly.errors import ModelError
+
+__all__ = ["fingerprint_files", "read_spec", "text_fingerprint", "write_spec"]
+
+SPEC_FILE = "encoder.json"
+WEIGHTS_FILE = "model.safetensors"
+TEXT_GRAPH = "text.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+TEXTS_FILE = "texts.npz"
+
+
+def image_graph(variant: str) -> str:
+    """File name of a variant's graph."""
+    return f"image.{variant}.onnx"
+
+
+def read_spec(folder: Path) -> EncoderSpec:
+    """The EncoderSpec of a folder, or an error that names the file and the key."""
+    path = folder / SPEC_FILE
+    try:
+        table = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder} is no encoder folder: it has no {SPEC_FILE}") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot read {path}: {error}") from error
+    known = {f.name for f in fields(EncoderSpec)}
+    tuples = {"image_size", "mean", "std", "templates"}
+    try:
+        values: dict[str, Any] = {k: tuple(v) if k in tuples else v for k, v in table.items() if k in known}
+        return EncoderSpec(**values)
+    except (AttributeError, TypeError) as error:
+        raise ModelError(f"{path} is not a valid encoder description: {error}") from error
+
+
+def write_spec(folder: Path, spec: EncoderSpec) -> None:
+    """Write `encoder.json`, whole or not at all."""
+    path = folder / SPEC_FILE
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(asdict(spec), indent=2, ensure_ascii=False) + "\n", "utf-8")
+    temporary.replace(path)
+
+
+def fingerprint_files(paths: Iterable[Path], *words: str) -> str:
+    """Sixteen hexadecimal digits over the bytes of files and some words; a missing file is skipped.
+
+    >>> len(fingerprint_files([], "vanilla"))
+    16
+    """
+    digest = hashlib.sha256()
+    for word in words:
+        digest.update(word.encode() + b"\0")
+    for path in paths:
+        if path.is_file():
+            digest.update(path.name.encode() + b"\0")
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
+
+
+def text_fingerprint(folder: Path) -> str:
+    """What text vectors depend on: tokenizer and weights, not the image variant nor the runtime."""
+    weights = sorted(folder.glob("model*.safetensors"))
+    return fingerprint_files([folder / TOKENIZER_FILE, *weights], "text-1")
