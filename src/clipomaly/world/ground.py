@@ -1,0 +1,69 @@
+"""The ground: a sheet about the camera whose texture is computed where it is seen.
+
+The sheet is a polar grid with rings that widen with distance, so that a texel is about as large as a pixel
+everywhere. What the ground looks like, what class it is and how high it lies are functions of (x, y).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from clipomaly.world.mesh import Mesh, grid_faces, make
+
+Field = Float[np.ndarray, "h w"]
+Shade = Callable[[Field, Field, Field], tuple[Float[np.ndarray, "h w 3"], Field]]
+
+_NEAR, _MIDDLE, _FAR = 0.8, 90.0, 4000.0
+_VIEW = np.deg2rad(65)
+
+
+def place(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Texture coordinates in 0 … 1 to metres: most of the texture lies ahead of the camera."""
+    edge = 0.06
+    phi = np.where(
+        u < edge, -np.pi + (np.pi - _VIEW) * u / edge,
+        np.where(u > 1 - edge, np.pi - (np.pi - _VIEW) * (1 - u) / edge, (u - 0.5) / (0.5 - edge) * _VIEW),
+    )  # fmt: skip
+    share = 0.85
+    radius = np.where(
+        v < share,
+        _NEAR * (_MIDDLE / _NEAR) ** (v / share),
+        _MIDDLE * (_FAR / _MIDDLE) ** ((v - share) / (1 - share)),
+    )
+    return radius * np.cos(phi), radius * np.sin(phi)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ground:
+    """`shade(x, y, footprint)` gives colour and roughness; `label` the known class; `height` the terrain."""
+
+    shade: Shade
+    label: Callable[[np.ndarray, np.ndarray], Int[np.ndarray, "..."]]
+    height: Callable[[np.ndarray, np.ndarray], Float[np.ndarray, "..."]]
+
+    def mesh(self, rings: int = 260, spokes: int = 360) -> tuple[Mesh, Float[np.ndarray, "n 2"]]:
+        """The sheet and its texture coordinates."""
+        v, u = np.meshgrid(np.linspace(0, 1, rings), np.linspace(0, 1, spokes), indexing="ij")
+        x, y = place(u, v)
+        z = self.height(x, y)
+        centre = np.array([[0.0, 0.0, float(z[0].mean())]])
+        vertices = np.concatenate([np.stack([x, y, z], -1).reshape(-1, 3), centre])
+        j = np.arange(spokes - 1)
+        fan = np.stack([np.full(spokes - 1, rings * spokes), j, j + 1], 1)
+        faces = np.concatenate([grid_faces(rings, spokes)[:, ::-1], fan])
+        # Mitsuba's v runs upwards in a bitmap.
+        uv = np.concatenate([np.stack([u, 1 - v], -1).reshape(-1, 2), [[0.5, 1.0]]])
+        return make(vertices, faces), uv
+
+    def texture(self, texels: int) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
+        """Colour and roughness over the sheet."""
+        t = (np.arange(texels) + 0.5) / texels
+        v, u = np.meshgrid(t, t, indexing="ij")
+        x, y = place(u, v)
+        footprint = np.hypot(x, y) * (2 * _VIEW / 0.88) / texels
+        color, rough = self.shade(x.astype(np.float32), y.astype(np.float32), footprint.astype(np.float32))
+        return color.clip(0.005, 0.95).astype(np.float32), rough.clip(0.02, 1).astype(np.float32)
