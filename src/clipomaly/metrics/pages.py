@@ -220,9 +220,8 @@ class OrderedScores:
             yield from self._stored.runs()
 
     def score(self, page: int, low: np.ndarray) -> np.ndarray:
-        keys = low.astype(np.uint32 if self.dtype.itemsize == 4 else np.uint64)
-        keys |= keys.dtype.type(page << self.shift)
-        return scores_of(keys, self.dtype)
+        wide = np.dtype(np.uint32 if self.dtype.itemsize == 4 else np.uint64)
+        return scores_of(np.bitwise_or(low.astype(wide), wide.type(page << self.shift)), self.dtype)
 
     def count_from(self, threshold: float) -> int:
         """Pixels with `score >= threshold`."""
