@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Integer, UInt8
 
 __all__ = [
     "Candidate",
@@ -192,7 +192,7 @@ class Prediction:
     score: Float[np.ndarray, "H W"]
     """Higher is more unknown. The continuous map that benchmarks read."""
     unknown: Bool[np.ndarray, "H W"]
-    labels: Int[np.ndarray, "H W"] | UInt8[np.ndarray, "H W"]
+    labels: Integer[np.ndarray, "H W"]
     """Index into `names`: the first `n_known` are the known classes, the rest names that entered."""
     names: tuple[str, ...]
     n_known: int

@@ -22,16 +22,16 @@ from functools import partial
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Integer, UInt8
 
 from clipomaly.config import NamingSettings, Settings
 from clipomaly.encoders.prompts import TextBank, bank_of_names, bank_of_vocabulary
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError
-from clipomaly.maths.grids import mask_to_grid, pool, upsample, upsample_argmax
+from clipomaly.maths.grids import mask_to_grid, pool_regions, upsample, upsample_argmax
 from clipomaly.maths.regions import split
 from clipomaly.maths.scores import SCORES
-from clipomaly.maths.threshold import otsu
+from clipomaly.maths.threshold import threshold_for
 from clipomaly.naming.choose import enter_names, preselect, rank_candidates
 from clipomaly.naming.dictionary import keep_words, load_words
 from clipomaly.naming.tags import ClipTagger, Tagger
@@ -60,10 +60,11 @@ class Clipomaly:
     """The three stages on any encoder. One image pass a frame, however many names enter.
 
     >>> from clipomaly.testing import ColourEncoder, colour_vocabulary, colour_picture
-    >>> method = Clipomaly(ColourEncoder(), ColourEncoder.settings(tags=None, dictionary=None))
-    >>> [prediction] = method.predict([colour_picture("green", box="red")], colour_vocabulary("green", "blue"))
+    >>> method = Clipomaly(ColourEncoder(), ColourEncoder.settings(names="none"))
+    >>> picture = colour_picture("green", box="red")
+    >>> [prediction] = method.predict([picture], colour_vocabulary("green", "blue"))
     >>> [finding.label for finding in prediction.findings]
-    ['red']
+    ['unknown object']
     """
 
     name = "clipomaly"
@@ -96,15 +97,9 @@ class Clipomaly:
             for image, dense in zip(images, features, strict=True)
         ]
 
-    def score_maps(
-        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], vocabulary: Vocabulary
-    ) -> list[Float[np.ndarray, "H W"]]:
-        """Stage 1 alone: the map that thresholds are calibrated on."""
-        known = self._prepare(vocabulary).known
-        return [
-            upsample(self._unknown_grid(known.similarity(f.patches)), f.extent, f.image_size)
-            for f in self.encoder.encode_images(images)
-        ]
+    def known_similarity(self, dense: DenseFeatures, vocabulary: Vocabulary) -> Float[np.ndarray, "h w C"]:
+        """S: what stage 1 scores, and what thresholds are calibrated on."""
+        return self._prepare(vocabulary).known.similarity(dense.patches)
 
     def conditions(self) -> dict[str, object]:
         """What a calibrated threshold depends on, besides the vocabulary and the score."""
@@ -202,17 +197,13 @@ class Clipomaly:
 
     def _threshold(self, score: Float[np.ndarray, "H W"], vocabulary: Vocabulary) -> float:
         rule = self.settings.unknown
-        if rule.threshold in ("auto", "calibrated"):
+        policy, value = rule.threshold, None
+        if policy in ("auto", "calibrated"):
             value = self.calibrated(vocabulary)
-            if value is not None:
-                return value
-            if rule.threshold == "calibrated":
+            if value is None and policy == "calibrated":
                 raise ConfigError(self.why_uncalibrated(vocabulary))
-        if rule.threshold in ("auto", "otsu"):
-            return otsu(score)
-        if rule.threshold == "percentile":
-            return float(np.percentile(score, rule.percentile))
-        return float(rule.threshold)
+            policy = "otsu" if value is None else "calibrated"
+        return threshold_for(policy, score, percent=rule.percentile, calibrated=value)
 
     def calibrated(self, vocabulary: Vocabulary) -> float | None:
         """The threshold measured beforehand for this vocabulary, where there is one."""
@@ -285,7 +276,7 @@ class Clipomaly:
         kind = self.settings.naming.embedding
         parts: list[Float[np.ndarray, "r d"]] = []
         if kind in ("pooled", "mean"):
-            parts.append(np.stack([pool(dense.patches, r.full_mask(), dense.extent) for r in regions]))
+            parts.append(pool_regions(dense.patches, regions, dense.extent))
         crops: list[Callable[..., UInt8[np.ndarray, "_ _ 3"]]] = []
         if kind in ("masked-crop", "mean"):
             crops.append(_masked_crop)
@@ -302,7 +293,7 @@ class Clipomaly:
         h, w = dense.patches.shape[:2]
         touched = np.zeros((h, w), bool)
         for region in owners:
-            touched |= mask_to_grid(region.full_mask(), dense.extent, (h, w)) > 0
+            touched |= _weight(region, dense) > 0
         reach = self.settings.segment.gate * max(dense.extent)
         size = 2 * round(reach) + 1
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
@@ -323,7 +314,6 @@ class Clipomaly:
         index = {name: n_known + i for i, name in enumerate(entered)}
         labels = labels.astype(np.uint16 if n_known + len(entered) > 255 else np.uint8)
         reach = round(self.settings.segment.gate * max(dense.image_size))
-        won_grid = extended.similarity.shape[:2]
         reshape = partial(_grow, reach=reach) if self.settings.segment.refine == "union" else _narrow
         unknown = np.zeros(labels.shape, bool)
         findings = []
@@ -331,7 +321,7 @@ class Clipomaly:
             name = next((c.name for c in candidates[i] if i in entered.get(c.name, ())), None)
             confidence = 0.0
             if name is not None:
-                weight = mask_to_grid(region.full_mask(), dense.extent, won_grid)
+                weight = _weight(region, dense)
                 probability = extended.probability[..., index[name]]
                 confidence = float((probability * weight).sum() / max(float(weight.sum()), 1e-9))
                 region = reshape(region, labels, index[name])
@@ -343,13 +333,20 @@ class Clipomaly:
         return findings, labels, unknown
 
 
-def _narrow(region: Region, labels: Int[np.ndarray, "H W"], index: int) -> Region:
+def _weight(region: Region, dense: DenseFeatures) -> Float[np.ndarray, "h w"]:
+    """Share of each grid cell that the region covers."""
+    x, y = region.box[:2]
+    grid = dense.patches.shape[:2]
+    return mask_to_grid(region.mask, dense.extent, grid, corner=(y, x), image_size=region.image_size)
+
+
+def _narrow(region: Region, labels: Integer[np.ndarray, "H W"], index: int) -> Region:
     """The part of a region that its name won; the whole region where it won nothing."""
     mask = region.mask & (labels[region.slices] == index)
     return replace(region, mask=mask) if mask.any() else region
 
 
-def _grow(region: Region, labels: Int[np.ndarray, "H W"], index: int, reach: int) -> Region:
+def _grow(region: Region, labels: Integer[np.ndarray, "H W"], index: int, reach: int) -> Region:
     """A region with what its name won around it, at most `reach` pixels beyond its box."""
     x, y, width, height = region.box
     x0, y0 = max(0, x - reach), max(0, y - reach)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -27,6 +27,7 @@ class Tag:
     score: float
 
 
+@runtime_checkable
 class Tagger(Protocol):
     """Proposes words for a picture; `source` is what findings will say the name came from."""
 
@@ -50,7 +51,7 @@ class ClipTagger:
         words: Sequence[str],
         vectors: Float[np.ndarray, "n d"],
         *,
-        at_least: float = 2.0,
+        at_least: float = 1.0,
         at_most: int = 32,
     ) -> None:
         if len(words) != len(vectors):

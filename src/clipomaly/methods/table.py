@@ -1,0 +1,98 @@
+"""Every method by name, and how to open one from settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipomaly.config import Settings
+from clipomaly.encoders.load import load_encoder
+from clipomaly.encoders.seam import Encoder
+from clipomaly.errors import ConfigError
+from clipomaly.methods.baselines import BASELINES, open_baseline
+from clipomaly.methods.clipomaly import Clipomaly
+from clipomaly.methods.seam import Method
+from clipomaly.thresholds import Thresholds, load_thresholds
+from clipomaly.vocabulary import Vocabulary
+
+__all__ = ["METHODS", "Opened", "open_method"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A method ready to predict, with what a person should know about it."""
+
+    method: Method
+    provenance: dict[str, str]
+    notices: tuple[str, ...] = ()
+    encoder: Encoder | None = None
+
+
+OpenEncoder = Callable[[], Encoder]
+
+
+def open_clipomaly(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
+    """Clipomaly on the encoder that the settings name, with its calibrated thresholds."""
+    opened = encoder()
+    thresholds = _thresholds(settings, opened)
+    method = Clipomaly(opened, settings, thresholds=thresholds)
+    provenance = {"model": opened.spec.name, "model_hash": opened.spec.fingerprint}
+    notices: tuple[str, ...] = ()
+    if settings.unknown.threshold in ("auto", "calibrated"):
+        if method.calibrated(vocabulary) is not None and thresholds is not None:
+            provenance |= {"thresholds_hash": thresholds.hash, "threshold_rule": "calibrated"}
+        elif settings.unknown.threshold == "calibrated":
+            raise ConfigError(method.why_uncalibrated(vocabulary))
+        else:
+            provenance["threshold_rule"] = "otsu"
+            notices = (f"{method.why_uncalibrated(vocabulary)}. Using otsu.",)
+    else:
+        provenance["threshold_rule"] = settings.unknown.threshold
+    return Opened(method, provenance, notices, opened)
+
+
+#: Name → (what it is, how to open it).
+METHODS: dict[str, tuple[str, Callable[[Settings, Vocabulary, OpenEncoder], Opened]]] = {
+    "clipomaly": (
+        "Unknown regions found, named and segmented by language (arXiv 2512.01427)",
+        open_clipomaly,
+    ),
+}
+
+
+def open_method(
+    settings: Settings,
+    vocabulary: Vocabulary,
+    *,
+    encoder: Encoder | None = None,
+    threads: int | None = None,
+) -> Opened:
+    """The method that the settings name; an encoder already open may be passed in."""
+    if settings.method not in METHODS:
+        raise ConfigError(f"unknown method {settings.method!r}: use one of {', '.join(METHODS)}")
+
+    def open_encoder() -> Encoder:
+        if encoder is not None:
+            return encoder
+        e = settings.encoder
+        return load_encoder(
+            e.model,
+            runtime=e.runtime,
+            variant=e.variant,
+            revision=e.revision,
+            threads=threads,
+            working_long_side=e.long_side,
+            tile=e.tile,
+        )
+
+    _, build = METHODS[settings.method]
+    return build(settings, vocabulary, open_encoder)
+
+
+def _thresholds(settings: Settings, encoder: Encoder) -> Thresholds | None:
+    if settings.unknown.thresholds is not None:
+        return load_thresholds(settings.unknown.thresholds)
+    folder = getattr(encoder, "folder", None)
+    path = None if folder is None else Path(folder) / "thresholds.json"
+    return load_thresholds(path) if path is not None and path.is_file() else None
