@@ -1,0 +1,357 @@
+"""Stage 3 of mini: pictures meet words, patch by patch.
+
+With E the unit patch vectors, T the unit text vectors of names drawn afresh each step (synonyms, templates), and
+s = cos(E, T)/τ:
+
+    known    −log Σ_{c allowed} p(c),        p = softmax(s over a vocabulary ∪ {b/τ})
+    unknown  −log p(b) − ½·mean_c log softmax(s)_c      on pasted and segmented things: low, and flat
+    name     cross-entropy of tokens on things, and of mosaic tiles, among the names drawn
+    picture  the same for the class token of each tile
+    words    1 − cos(T, target) on random names of the lexicon
+
+b is a fixed similarity: a pixel whose best known names fall below it is better called nothing. A name's own
+hypernyms are no rivals ("animal" is never wrong for a cow).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clipomaly.encoders.mini.modeling import MiniCLIPModel
+from clipomaly.training.mini.names import KNOWN, Lexicon
+from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, IGNORE, LABELS, OUTLIER, allowed
+from clipomaly.training.mini.scenes import Canvas, Material, SceneMaker, class_names
+from clipomaly.training.mini.team import ALONE, Team
+from clipomaly.training.mini.text import TextCoder
+
+__all__ = ["JointRecipe", "known_words", "train_joint"]
+
+SIZES = ((256, 448), (320, 448), (320, 512), (384, 640))
+_CAMVID_WORDS = {
+    "pavement": KNOWN["sidewalk"], "tree": KNOWN["vegetation"], "sign": KNOWN["traffic sign"],
+    "pedestrian": KNOWN["person"], "bicyclist": KNOWN["rider"],
+}
+
+
+@dataclass(frozen=True)
+class JointRecipe:
+    """Stage 3's settings. `minutes` ends the schedule early by the clock (0: by steps alone)."""
+
+    steps: int = 3000
+    minutes: float = 0.0
+    roads: int = 3
+    mosaics: float = 0.6
+    rate_trunk: float = 4e-4
+    rate_new: float = 1.2e-3
+    rate_text: float = 3e-4
+    decay: float = 0.02
+    temperature: float = 0.07
+    bound: float = 0.3
+    pastes: bool = True
+    names: int = 96
+    words: int = 40
+    weights: dict[str, float] = field(default_factory=lambda: {
+        "known": 1.0, "unknown": 1.0, "flat": 0.5, "name": 0.5, "picture": 0.5, "words": 1.0})
+    average: float = 0.997
+    seed: int = 0
+    checkpoint_seconds: float = 120.0
+
+
+def known_words(vocabulary: str) -> list[tuple[str, ...]]:
+    """The words each class of a vocabulary goes by, its own name first.
+
+    >>> known_words("camvid")[4][:2]
+    ('pavement', 'sidewalk')
+    """
+    classes = CAMVID if vocabulary == "camvid" else CITYSCAPES
+    out = []
+    for c in classes:
+        words = _CAMVID_WORDS.get(c) if vocabulary == "camvid" else None
+        words = words if words is not None else KNOWN[c]
+        out.append((c, *(w for w in words if w != c)))
+    return out
+
+
+def tokens_of(model: MiniCLIPModel, patches: Tensor) -> tuple[Tensor, Tensor]:
+    """Trunk patches [b, c, h, w] → unit patch vectors [b, h·w, d] and class vectors [b, d]."""
+    vision = model.vision_model
+    emb = vision.embeddings
+    h, w = patches.shape[-2:]
+    x = patches.flatten(2).transpose(1, 2)
+    x = torch.cat([emb.class_embedding.expand(len(x), 1, -1).to(x.dtype), x], 1)
+    x = x + emb.interpolate_pos_encoding(x, h * emb.patch_size, w * emb.patch_size)
+    x = vision.encoder(inputs_embeds=vision.pre_layrnorm(x)).last_hidden_state
+    x = F.normalize(model.visual_projection(vision.post_layernorm(x)).float(), dim=-1)
+    return x[:, 1:], x[:, 0]
+
+
+@dataclass
+class Batch:
+    """Canvases of one size; the last one may be a mosaic, whose tiles' classes are given."""
+
+    images: Tensor
+    labels: Tensor
+    names: Tensor
+    tiles: np.ndarray | None
+
+
+def make_batch(maker: SceneMaker, recipe: JointRecipe, rng: np.random.Generator, size: tuple[int, int]) -> Batch:
+    h, w = size
+    canvases: list[Canvas] = [maker.scene(h, w, rng, recipe.pastes) for _ in range(recipe.roads)]
+    tiles = None
+    if rng.random() < recipe.mosaics:
+        canvas, tiles = maker.mosaic(h, w, rng)
+    else:
+        canvas = maker.pictures(h, w, rng)
+    canvases.append(canvas)
+    images = torch.from_numpy(np.stack([c.image for c in canvases])).permute(0, 3, 1, 2)
+    labels = torch.from_numpy(np.stack([c.label[2::4, 2::4] for c in canvases]).astype(np.int64))
+    names = torch.from_numpy(np.stack([c.tokens() for c in canvases]).astype(np.int64))
+    return Batch(images, labels, names, tiles)
+
+
+def batches(maker: SceneMaker, recipe: JointRecipe, first: int, team: Team) -> Iterator[tuple[int, Batch]]:
+    """Endless batches from step `first` on, one ahead; each depends on seed, step and worker alone."""
+    ready: queue.Queue = queue.Queue(maxsize=2)
+
+    def work() -> None:
+        step = first
+        while True:
+            try:
+                size = SIZES[int(np.random.default_rng([recipe.seed, step]).integers(len(SIZES)))]
+                rng = np.random.default_rng([recipe.seed, step, team.rank])
+                ready.put((step, make_batch(maker, recipe, rng, size)))
+            except Exception as problem:  # handed to the consumer: a dead thread would hang the run
+                ready.put((step, problem))
+                return
+            step += 1
+
+    threading.Thread(target=work, daemon=True).start()
+    while True:
+        step, item = ready.get()
+        if isinstance(item, Exception):
+            raise item
+        yield step, item
+
+
+class Objective(nn.Module):
+    """The losses of one batch."""
+
+    def __init__(self, material: Material, lexicon: Lexicon, recipe: JointRecipe) -> None:
+        super().__init__()
+        self.material, self.lexicon, self.recipe = material, lexicon, recipe
+        self.names_of = class_names(material, lexicon)
+        self.chain_of = [set(lexicon.chains[lexicon.index[w[0]]]) if w[0] in lexicon.index else set()
+                         for w in material.words]
+        self.targets = torch.from_numpy(lexicon.targets)
+        self.trust = torch.from_numpy(lexicon.trust)
+        count = np.zeros(len(LABELS))
+        for label in material.frame_labels:
+            count += np.bincount(label[::4, ::4].ravel(), minlength=256)[: len(LABELS)]
+        weight = (count / count.sum() + 1e-3) ** -0.35
+        for name in ("mountain", "water", "land"):
+            weight[LABELS.index(name)] = np.median(weight)
+        typical = (weight * count).sum() / count.sum()
+        self.weight = torch.from_numpy((weight / typical).clip(0.3, 6)).float()
+
+    def draw(self, classes: np.ndarray, rng: np.random.Generator) -> tuple[list[str], Tensor]:
+        """A name per class present and others as rivals; the mask [classes, names] of rivals that count."""
+        n = len(self.material.words)
+        others = rng.permutation(np.setdiff1d(np.arange(n), classes))[: max(0, self.recipe.names - len(classes))]
+        texts: list[str] = []
+        synsets: list[int] = []
+        for c in [*classes, *others]:
+            own = [w for w in self.names_of[c] if not w.startswith("^")]
+            ups = [w[1:] for w in self.names_of[c] if w.startswith("^")]
+            if ups and rng.random() < 0.15:
+                word = ups[rng.integers(len(ups))]
+                synsets.append(self.lexicon.chains[self.lexicon.index[word]][0])
+            else:
+                word = own[0] if rng.random() < 0.6 else own[rng.integers(len(own))]
+                synsets.append(int(self.material.synset[c]))
+            texts.append(word)
+        mask = torch.ones(len(classes), len(texts), dtype=torch.bool)
+        for i, c in enumerate(classes):
+            for j, s in enumerate(synsets):
+                if j != i and (s in self.chain_of[c] or texts[j] == texts[i]):
+                    mask[i, j] = False
+        return texts, mask
+
+    def forward(self, model: MiniCLIPModel, coder: TextCoder, batch: Batch, rng: np.random.Generator,
+                ) -> tuple[Tensor, dict[str, float]]:
+        r, device = self.recipe, next(model.parameters()).device
+        images = batch.images.to(device).float().div_(255).sub_(0.45).div_(0.25)
+        images = images.to(memory_format=torch.channels_last)
+        present = np.unique(batch.names[batch.names >= 0].numpy())
+        rivals, rival_mask = self.draw(present, rng)
+        camvid = [w[0] if rng.random() < 0.5 else w[rng.integers(len(w))] for w in known_words("camvid")]
+        city = [w[0] if rng.random() < 0.5 else w[rng.integers(len(w))] for w in known_words("cityscapes")]
+        chosen = rng.choice(len(self.lexicon.names), r.words, replace=False)
+        with torch.autocast(device.type, torch.bfloat16):
+            text = coder.sample(camvid + city + rivals + [self.lexicon.names[i] for i in chosen])
+            patches = model.vision_model.embeddings.patch_embedding(images)
+            dense, _ = tokens_of(model, patches)
+            tile_vectors = None
+            if batch.tiles is not None:
+                c, h, w = patches.shape[1:]
+                tiles = patches[-1].reshape(c, h // 4, 4, w // 4, 4).permute(1, 3, 0, 2, 4).reshape(-1, c, 4, 4)
+                tile_dense, tile_class = tokens_of(model, tiles)
+                tile_vectors = torch.stack([tile_class, F.normalize(tile_dense.mean(1), dim=-1)])
+        t_camvid, t_city, t_rival, t_word = text.split([len(camvid), len(city), len(rivals), len(chosen)])
+        b, h, w = batch.names.shape
+        parts: dict[str, Tensor] = {}
+
+        labels = batch.labels.to(device)
+        unknown = labels == OUTLIER
+        safe = torch.where(labels < len(LABELS), labels, 0)
+        known_terms, unknown_terms, flat_terms = [], [], []
+        for vocabulary, vectors in (("camvid", t_camvid), ("cityscapes", t_city)):
+            table = torch.from_numpy(allowed(vocabulary)).to(device)
+            s = (dense @ vectors.T).transpose(1, 2).reshape(b, -1, h, w)
+            s = F.interpolate(s, scale_factor=4, mode="bilinear", align_corners=False) / r.temperature
+            total = torch.logaddexp(s.logsumexp(1), torch.full_like(s[:, 0], r.bound / r.temperature))
+            ok = table[safe].permute(0, 3, 1, 2)
+            counted = (labels < len(LABELS)) & ok.any(1)
+            good = s.masked_fill(~ok, -1e4).logsumexp(1)
+            weight = self.weight.to(device)[safe] * counted
+            known_terms.append(((total - good) * weight).sum() / weight.sum().clamp(min=1))
+            n = unknown.sum().clamp(min=200)
+            unknown_terms.append(((total - r.bound / r.temperature) * unknown).sum() / n)
+            flat_terms.append((-(s.log_softmax(1).mean(1) + np.log(s.shape[1])) * unknown).sum() / n)
+        parts["known"], parts["unknown"] = sum(known_terms) / 2, sum(unknown_terms) / 2
+        parts["flat"] = sum(flat_terms) / 2
+
+        place = np.full(len(self.material.words), -1)
+        place[present] = np.arange(len(present))
+        names = batch.names.to(device)
+        mask = rival_mask.to(device)
+
+        def name_loss(vectors: Tensor, rows: Tensor, against_known: bool) -> Tensor:
+            s = (vectors @ t_rival.T / r.temperature).masked_fill(~mask[rows], -1e4)
+            if against_known:
+                s = torch.cat([s, vectors @ torch.cat([t_camvid, t_city]).T / r.temperature], 1)
+            return F.cross_entropy(s, rows)
+
+        parts["name"] = dense.sum() * 0
+        for of_tiles in (False, True):
+            here = names >= 0
+            last = torch.zeros_like(here)
+            last[-1] = batch.tiles is not None
+            here = here & (last if of_tiles else ~last)
+            if here.any():
+                rows = torch.from_numpy(place[names[here].cpu().numpy()]).to(device)
+                vectors = dense.reshape(b, h, w, -1)[here]
+                parts["name"] = parts["name"] + name_loss(vectors, rows, against_known=not of_tiles)
+        parts["picture"] = dense.sum() * 0
+        if tile_vectors is not None:
+            rows = torch.from_numpy(place[batch.tiles]).to(device)
+            parts["picture"] = (name_loss(tile_vectors[0], rows, False) + name_loss(tile_vectors[1], rows, False)) / 2
+        cosine = (t_word * self.targets.to(device)[chosen]).sum(1)
+        parts["words"] = (self.trust.to(device)[chosen] * (1 - cosine)).mean()
+        loss = sum(r.weights[k] * v for k, v in parts.items())
+        return loss, {k: float(v.detach()) for k, v in parts.items()}
+
+
+def rate_factor(progress: float) -> float:
+    """A short linear rise, then a cosine to a hundredth."""
+    return min(1.0, 0.02 + progress / 0.04) * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(1.0, progress)))))
+
+
+def train_joint(
+    model: MiniCLIPModel, tokenizer, material: Material, lexicon: Lexicon, recipe: JointRecipe, out: Path,
+    team: Team = ALONE,
+) -> MiniCLIPModel:
+    """Train (or resume) stage 3 in place; returns the model with its averaged weights. Files: `joint.pt`,
+    `average.pt` (weights alone, for looking at a run that goes on) and `joint.csv`."""
+    out.mkdir(parents=True, exist_ok=True)
+    device = next(model.parameters()).device
+    torch.manual_seed(recipe.seed)
+    model.to(memory_format=torch.channels_last)
+    model.train()
+    model.logit_scale.requires_grad_(False)
+    trunk = model.vision_model.embeddings.patch_embedding.trunk
+    trunk_ids = {id(p) for p in trunk.parameters()}
+    text_ids = {id(p) for p in [*model.text_model.parameters(), *model.text_projection.parameters()]}
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
+    for p in model.parameters():
+        if p.requires_grad:
+            kind = "trunk" if id(p) in trunk_ids else "text" if id(p) in text_ids else "new"
+            groups.setdefault((kind, p.ndim > 1), []).append(p)
+    rates = {"trunk": recipe.rate_trunk, "text": recipe.rate_text, "new": recipe.rate_new}
+    optimiser = torch.optim.AdamW(
+        [{"params": p, "peak": rates[k], "weight_decay": recipe.decay if d else 0.0} for (k, d), p in groups.items()],
+        lr=1e-4, betas=(0.9, 0.98),
+    )
+    objective = Objective(material, lexicon, recipe)
+    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    path, first, spent = out / "joint.pt", 0, 0.0
+    if path.exists():
+        state = torch.load(path, weights_only=True, map_location=device)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        average, first, spent = state["average"], state["step"], state["seconds"]
+    started, spoken, saved = time.time() - spent, time.time(), time.time()
+    running: dict[str, float] = {}
+    for step, batch in batches(SceneMaker(material), recipe, first, team):
+        if step >= recipe.steps:
+            break
+        rng = np.random.default_rng([recipe.seed, step, team.rank, 1])
+        coder = TextCoder(model, tokenizer)
+        coder.rng = rng
+        loss, parts = objective(model, coder, batch, rng)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        elapsed = team.average(model, time.time() - started)
+        progress = step / recipe.steps
+        if recipe.minutes:
+            progress = max(progress, elapsed / 60 / recipe.minutes)
+        if progress >= 1:
+            break
+        for group in optimiser.param_groups:
+            group["lr"] = group["peak"] * rate_factor(progress)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
+        optimiser.step()
+        keep = min(recipe.average, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for k, v in model.state_dict().items():
+                if v.is_floating_point():
+                    average[k].lerp_(v, 1 - keep)
+                else:
+                    average[k].copy_(v)
+        for k, v in parts.items():
+            running[k] = v if k not in running else 0.95 * running[k] + 0.05 * v
+        if team.rank:
+            continue
+        if time.time() - spoken > 20 or step + 1 == recipe.steps:
+            spoken = time.time()
+            figures = " ".join(f"{k} {v:.3f}" for k, v in running.items())
+            print(f"joint step {step + 1}/{recipe.steps} ({100 * progress:.0f} %) {figures} {elapsed:.0f} s", flush=True)
+            new = not (out / "joint.csv").exists()
+            with (out / "joint.csv").open("a", newline="") as file:
+                writer = csv.writer(file)
+                if new:
+                    writer.writerow(["step", "seconds", *running])
+                writer.writerow([step + 1, round(elapsed), *(round(v, 4) for v in running.values())])
+        if time.time() - saved > recipe.checkpoint_seconds or step + 1 == recipe.steps:
+            saved = time.time()
+            torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average,
+                        "step": step + 1, "seconds": time.time() - started}, path.with_suffix(".part"))
+            path.with_suffix(".part").replace(path)
+            torch.save(average, out / "average.pt")
+    model.load_state_dict(average)
+    if team.rank == 0:
+        torch.save(average, out / "average.pt")
+        (out / "joint.json").write_text(json.dumps({"seconds": round(time.time() - started)}))
+    return model.eval()

@@ -1,0 +1,358 @@
+"""The canvases of stage 3: road frames with things pasted on, mosaics of photographs, pairs of pictures.
+
+Every canvas is an image with a label per pixel and, where a named thing lies, its name. Pasted things come from
+named photographs; one paste in four is cut from another road frame and keeps the labels it had there, so that a
+pasted edge alone means nothing. Names of vehicles, buildings, landscapes, clothes and people are never pasted as
+unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from clipomaly.training.mini.names import Lexicon, WordNet
+from clipomaly.training.mini.pack import IGNORE, LABELS, OUTLIER, decode
+from clipomaly.training.mini.text import picture_synsets
+
+__all__ = ["Canvas", "Material", "SceneMaker"]
+
+NOT_PASTED = (
+    "wheeled_vehicle", "motor_vehicle", "structure", "geological_formation", "body_of_water", "person", "clothing",
+    "covering", "way", "sign", "facility", "establishment", "plant", "tree", "signboard", "public_transport", "train",
+    "area", "room", "building", "bridge", "pole", "eyeglasses", "necktie",
+)
+STILL_PASTED = (
+    "tractor", "go-kart", "jinrikisha", "lawn mower", "golfcart", "snowplow", "forklift", "tank", "harvester",
+    "thresher", "horse cart", "oxcart", "half track", "amphibian", "plow", "shopping cart", "barrow", "unicycle",
+    "mushroom", "acorn", "birdhouse", "manhole cover", "umbrella", "sandal", "clog", "running shoe", "cowboy hat",
+    "crash helmet", "football helmet", "tricycle", "parachute", "tent", "mountain tent", "doormat", "quilt",
+)
+LAND = ("alp", "cliff", "lakeside", "seashore", "barn", "thatch", "viaduct", "cliff dwelling", "dam", "water tower",
+        "valley", "volcano", "promontory", "sandbar", "hay", "worm fence", "stone wall", "church", "castle", "palace")
+
+
+@dataclass(frozen=True)
+class Material:
+    """Decoded pictures of a pack, and what each small photograph and picture shows (an index of `synset`)."""
+
+    frames: list[np.ndarray]
+    frame_labels: list[np.ndarray]
+    from_camvid: int
+    photos: np.ndarray
+    photo_class: np.ndarray
+    photo_train: np.ndarray
+    masks: dict[int, np.ndarray]
+    pictures: list[np.ndarray]
+    picture_labels: list[np.ndarray]
+    picture_class: np.ndarray
+    synset: np.ndarray
+    words: list[list[str]]
+    pasted: np.ndarray
+    land: np.ndarray
+
+    @classmethod
+    def open(cls, pack: dict[str, np.ndarray], wordnet: WordNet, photos: np.ndarray, held: np.ndarray) -> Material:
+        """Decode the frames and pictures; `photos` are the decoded small photographs, `held` the held-out mask."""
+
+        def parts(key: str, labels: bool = False) -> list[np.ndarray]:
+            data, at = pack[key], pack[key + "_at"]
+            return [decode(data[at[i] : at[i + 1]], labels) for i in range(len(at) - 1)]
+
+        table, small, large = picture_synsets(pack)
+        synset = sorted({int(str(w)[1:]) for w in pack["photo_wnid"]}
+                        | {int(str(n).split("_", 1)[0][1:]) for n in pack["picture_names"]})
+        where = {s: i for i, s in enumerate(synset)}
+        words: list[list[str]] = [[] for _ in synset]
+        small_class = np.array([where[int(str(w)[1:])] for w in pack["photo_wnid"]])
+        for c, names in zip(small_class, small, strict=True):
+            words[c].extend(names)
+        large_class = np.array([where[int(str(n).split("_", 1)[0][1:])] for n in pack["picture_names"]])
+        for c, names in zip(large_class, large, strict=True):
+            if not words[c]:
+                words[c].extend(names)
+        barred = {s for name in NOT_PASTED for s in wordnet.senses.get(name, [])[:2]}
+        pasted = np.array([
+            not barred & set(all_ancestors(wordnet, s)) or any(w in STILL_PASTED for w in words[i])
+            for i, s in enumerate(synset)
+        ])
+        land = np.array([any(w in LAND for w in names) for names in words])
+        masks = {int(i): np.unpackbits(m)[: 64 * 64].reshape(64, 64) for i, m in zip(
+            pack["mask_of"], pack["masks"], strict=True)}
+        camvid = parts("camvid_train_images")
+        return cls(
+            camvid + parts("drive_images"), parts("camvid_train_labels", True) + parts("drive_labels", True),
+            len(camvid), photos, small_class[pack["photo_label"]], np.flatnonzero(~held),
+            {k: m for k, m in masks.items() if not held[k]}, parts("picture_images"), parts("picture_labels", True),
+            large_class, np.array(synset), words, pasted & ~land, land,
+        )
+
+    @cached_property
+    def masked_pasted(self) -> np.ndarray:
+        """Small photographs of things that may be pasted and have a rough mask."""
+        return np.array([i for i in sorted(self.masks) if self.pasted[self.photo_class[i]]])
+
+    @cached_property
+    def plain_pasted(self) -> np.ndarray:
+        return np.array([i for i in self.photo_train if self.pasted[self.photo_class[i]]])
+
+    @cached_property
+    def picture_things(self) -> np.ndarray:
+        """Pictures in which the teacher found a thing of a fair size."""
+        return np.array([
+            i for i, m in enumerate(self.picture_labels)
+            if self.pasted[self.picture_class[i]] and 0.04 < float((m == OUTLIER).mean()) < 0.7
+        ])
+
+    @cached_property
+    def picture_pasted(self) -> np.ndarray:
+        return np.flatnonzero(self.pasted[self.picture_class])
+
+
+def all_ancestors(wordnet: WordNet, synset: int) -> set[int]:
+    """Every hypernym of a synset, along all parents."""
+    seen: set[int] = set()
+    todo = [synset]
+    while todo:
+        s = todo.pop()
+        if s not in seen:
+            seen.add(s)
+            todo.extend(wordnet.parents.get(s, []))
+    return seen
+
+
+@dataclass
+class Canvas:
+    """An image with a label and a name (class index, −1 none) per pixel."""
+
+    image: np.ndarray
+    label: np.ndarray
+    name: np.ndarray
+
+    def tokens(self, patch: int = 16, share: float = 0.6) -> np.ndarray:
+        """Name per token where one name covers `share` of it, else −1."""
+        h, w = self.name.shape[0] // patch, self.name.shape[1] // patch
+        blocks = self.name.reshape(h, patch, w, patch)
+        middle = blocks[:, patch // 2, :, patch // 2]
+        agree = (blocks == middle[:, None, :, None]).mean((1, 3))
+        return np.where(agree >= share, middle, -1)
+
+
+def convex_alpha(h: int, w: int, rng: np.random.Generator) -> np.ndarray:
+    """A random convex shape that fills an h×w box."""
+    angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(5, 12)))
+    radius = rng.uniform(0.75, 1.0, len(angles))
+    points = np.stack([w / 2 + radius * np.cos(angles) * w / 2, h / 2 + radius * np.sin(angles) * h / 2], 1)
+    mask = np.zeros((h, w), np.uint8)
+    cv2.fillConvexPoly(mask, cv2.convexHull(points.astype(np.int32)), 1)
+    return mask
+
+
+def weather(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Light, colour, haze, blur, noise and compression of a whole canvas."""
+    x = image.astype(np.float32)
+    if rng.random() < 0.8:
+        x *= rng.uniform(0.55, 1.5) * rng.uniform(0.88, 1.12, 3).astype(np.float32)
+        mean = x.mean()
+        x = mean + (x - mean) * np.float32(rng.uniform(0.6, 1.4))
+        grey = x.mean(2, keepdims=True)
+        x = grey + (x - grey) * np.float32(rng.uniform(0.3, 1.5))
+    if rng.random() < 0.2:
+        x = 255 * np.clip(x / 255, 0, 1) ** np.float32(rng.uniform(0.6, 1.7))
+    if rng.random() < 0.15:
+        haze = rng.uniform(0.1, 0.5)
+        x = x * (1 - haze) + haze * rng.uniform(150, 240)
+    if rng.random() < 0.35:
+        x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 2.2))
+    if rng.random() < 0.2:
+        x += rng.normal(0, rng.uniform(2, 12), x.shape[:2] + (1,)).astype(np.float32)
+    out = np.clip(x, 0, 255).astype(np.uint8)
+    if rng.random() < 0.5:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 90))]
+        out = cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_COLOR)
+    return out
+
+
+class SceneMaker:
+    """Makes canvases of any size (multiples of 64) from the material; all chance comes from the generator given."""
+
+    def __init__(self, material: Material) -> None:
+        self.material = material
+
+    def road(self, h: int, w: int, rng: np.random.Generator, frame: int | None = None) -> Canvas:
+        """A random window of a road frame, between half of it and all of it, mildly stretched."""
+        m = self.material
+        if frame is None:
+            camvid = rng.random() < 0.55
+            frame = int(rng.integers(m.from_camvid) if camvid else rng.integers(m.from_camvid, len(m.frames)))
+        image, label = m.frames[frame], m.frame_labels[frame]
+        fh, fw = label.shape
+        aspect = w / h * np.exp(rng.uniform(-0.25, 0.25))
+        full = min(fw, fh * aspect)
+        cw = full * (1.0 if rng.random() < 0.25 else rng.uniform(0.45, 1.0))
+        ch = cw / aspect
+        y, x = rng.uniform(0, fh - ch), rng.uniform(0, fw - cw)
+        y0, x0, y1, x1 = int(y), int(x), max(int(y) + 16, int(y + ch)), max(int(x) + 16, int(x + cw))
+        image = cv2.resize(image[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_AREA if cw > w else cv2.INTER_LINEAR)
+        label = cv2.resize(label[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_NEAREST)
+        if rng.random() < 0.5:
+            image, label = image[:, ::-1], label[:, ::-1]
+        return Canvas(np.ascontiguousarray(image), np.ascontiguousarray(label), np.full((h, w), -1, np.int16))
+
+    def thing(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+        """A thing to paste: its image, its mask and its class."""
+        m = self.material
+        kind = rng.random()
+        if kind < 0.35:
+            i = int(m.masked_pasted[rng.integers(len(m.masked_pasted))])
+            return cut(m.photos[i], m.masks[i]) + (int(m.photo_class[i]),)
+        if kind < 0.55:
+            i = int(m.plain_pasted[rng.integers(len(m.plain_pasted))])
+            edge = int(rng.integers(0, 12))
+            image = m.photos[i][edge : 64 - edge, edge : 64 - edge]
+            return image, convex_alpha(*image.shape[:2], rng), int(m.photo_class[i])
+        if kind < 0.8 and len(m.picture_things):
+            i = int(m.picture_things[rng.integers(len(m.picture_things))])
+            mask = (m.picture_labels[i] == OUTLIER).astype(np.uint8)
+            return cut(m.pictures[i], mask) + (int(m.picture_class[i]),)
+        i = int(m.picture_pasted[rng.integers(len(m.picture_pasted))])
+        size = int(rng.integers(90, 200))
+        y, x = (224 - size) // 2 + rng.integers(-10, 11), (224 - size) // 2 + rng.integers(-10, 11)
+        image = m.pictures[i][max(0, y) : y + size, max(0, x) : x + size]
+        return image, convex_alpha(*image.shape[:2], rng), int(m.picture_class[i])
+
+    def paste(self, canvas: Canvas, rng: np.random.Generator, unknown: bool) -> None:
+        """Put one thing, or a piece of another road frame, somewhere on the canvas."""
+        H, W = canvas.label.shape
+        size = np.exp(rng.uniform(np.log(14), np.log(120))) * W / 320
+        if unknown:
+            image, mask, name = self.thing(rng)
+        else:
+            other = self.road(H, W, rng)
+            ph, pw = (int(min(H, max(24, size * rng.uniform(0.7, 1.4)))) for _ in range(2))
+            y, x = rng.integers(H - ph + 1), rng.integers(W - pw + 1)
+            image, piece = other.image[y : y + ph, x : x + pw], other.label[y : y + ph, x : x + pw]
+            mask, name = convex_alpha(ph, pw, rng), -1
+        scale = size / np.sqrt(image.shape[0] * image.shape[1])
+        stretch = np.exp(rng.uniform(-0.2, 0.2))
+        h = int(np.clip(image.shape[0] * scale * stretch, 8, H * 0.9))
+        w = int(np.clip(image.shape[1] * scale / stretch, 8, W * 0.9))
+        way = cv2.INTER_AREA if h < image.shape[0] else cv2.INTER_CUBIC
+        image = cv2.resize(image, (w, h), interpolation=way).astype(np.float32)
+        alpha = cv2.GaussianBlur(cv2.resize(mask.astype(np.float32), (w, h)), (0, 0), rng.uniform(0.5, 2.0))
+        if rng.random() < 0.5:
+            image, alpha = image[:, ::-1], alpha[:, ::-1]
+            if not unknown:
+                piece = piece[:, ::-1]
+        y = int(np.clip(rng.normal(0.6, 0.22) * H - h / 2, 0, H - h))
+        x = int(rng.integers(0, W - w + 1))
+        ground = canvas.image[y : y + h, x : x + w].astype(np.float32)
+        if rng.random() < 0.6:
+            mix = rng.uniform(0.2, 0.8)
+            for c in range(3):
+                here, there = image[..., c], ground[..., c]
+                gain = 1 + mix * (float(np.clip((there.std() + 8) / (here.std() + 8), 0.5, 1.6)) - 1)
+                image[..., c] = (here - here.mean()) * gain + here.mean() + mix * 0.8 * (there.mean() - here.mean())
+        if rng.random() < 0.35 and h > 12:
+            shade = np.roll(alpha, max(1, h // 12), 0)
+            shade[: max(1, h // 12)] = 0
+            ground = ground * (1 - rng.uniform(0.2, 0.6) * cv2.GaussianBlur(shade, (0, 0), max(1.0, h / 16)))[..., None]
+        a = alpha[..., None]
+        canvas.image[y : y + h, x : x + w] = np.clip(image * a + ground * (1 - a), 0, 255).astype(np.uint8)
+        inside, border = alpha > 0.5, (alpha > 0.15) & (alpha <= 0.5)
+        view = canvas.label[y : y + h, x : x + w]
+        if unknown:
+            view[inside] = OUTLIER
+        else:
+            piece = cv2.resize(np.ascontiguousarray(piece), (w, h), interpolation=cv2.INTER_NEAREST)
+            view[inside] = piece[inside]
+        view[border] = IGNORE
+        canvas.name[y : y + h, x : x + w][inside] = name
+
+    def scene(self, h: int, w: int, rng: np.random.Generator, pastes: bool = True, frame: int | None = None) -> Canvas:
+        """A road frame with up to three pastes, in some weather."""
+        canvas = self.road(h, w, rng, frame)
+        if pastes:
+            for _ in range(int(rng.choice(4, p=(0.15, 0.3, 0.3, 0.25)))):
+                self.paste(canvas, rng, unknown=bool(rng.random() < 0.72))
+        canvas.image = weather(canvas.image, rng)
+        return canvas
+
+    def mosaic(self, h: int, w: int, rng: np.random.Generator) -> tuple[Canvas, np.ndarray]:
+        """Small photographs side by side, 64 px each; the class of each tile, row by row."""
+        m = self.material
+        rows, columns = h // 64, w // 64
+        canvas = Canvas(np.empty((h, w, 3), np.uint8), np.full((h, w), IGNORE, np.uint8), np.full((h, w), -1, np.int16))
+        index = m.photo_train[rng.integers(len(m.photo_train), size=rows * columns)]
+        for k, i in enumerate(index):
+            y, x = 64 * (k // columns), 64 * (k % columns)
+            c = int(m.photo_class[i])
+            edge = rng.uniform(0, 0.3)
+            size = int(64 * (1 - edge))
+            oy, ox = rng.integers(0, 65 - size, 2)
+            image = m.photos[i][oy : oy + size, ox : ox + size]
+            label = np.full((size, size), IGNORE, np.uint8)
+            if m.land[c]:
+                label[:] = LABELS.index("land")
+            elif m.pasted[c] and int(i) in m.masks:
+                label[m.masks[int(i)][oy : oy + size, ox : ox + size] > 0] = OUTLIER
+            if rng.random() < 0.5:
+                image, label = image[:, ::-1], label[:, ::-1]
+            canvas.image[y : y + 64, x : x + 64] = cv2.resize(image, (64, 64), interpolation=cv2.INTER_LINEAR)
+            canvas.label[y : y + 64, x : x + 64] = cv2.resize(label, (64, 64), interpolation=cv2.INTER_NEAREST)
+            canvas.name[y : y + 64, x : x + 64] = c
+        canvas.image = weather(canvas.image, rng)
+        return canvas, m.photo_class[index]
+
+    def pictures(self, h: int, w: int, rng: np.random.Generator) -> Canvas:
+        """Two pictures side by side with the photograph teacher's labels."""
+        m = self.material
+        canvas = Canvas(np.empty((h, w, 3), np.uint8), np.full((h, w), IGNORE, np.uint8), np.full((h, w), -1, np.int16))
+        half = w // 2
+        for x in (0, half):
+            i = int(rng.integers(len(m.pictures)))
+            c = int(m.picture_class[i])
+            ph, pw = m.picture_labels[i].shape
+            aspect = half / h * np.exp(rng.uniform(-0.15, 0.15))
+            ch = min(ph, pw / aspect) * rng.uniform(0.6, 1.0)
+            cw = ch * aspect
+            y0, x0 = int(rng.uniform(0, ph - ch)), int(rng.uniform(0, pw - cw))
+            image = m.pictures[i][y0 : y0 + int(ch), x0 : x0 + int(cw)]
+            label = m.picture_labels[i][y0 : y0 + int(ch), x0 : x0 + int(cw)]
+            if rng.random() < 0.5:
+                image, label = image[:, ::-1], label[:, ::-1]
+            label = cv2.resize(np.ascontiguousarray(label), (half, h), interpolation=cv2.INTER_NEAREST)
+            if not m.pasted[c]:
+                label = np.where(label == OUTLIER, IGNORE, label)
+            image = cv2.resize(np.ascontiguousarray(image), (half, h), interpolation=cv2.INTER_LINEAR)
+            canvas.image[:, x : x + half] = image
+            canvas.label[:, x : x + half] = label
+            part = canvas.name[:, x : x + half]
+            part[label == OUTLIER] = c
+        canvas.image = weather(canvas.image, rng)
+        return canvas
+
+
+def cut(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The box around a mask, with a margin of two pixels."""
+    ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    y0, y1 = max(0, ys[0] - 2), ys[-1] + 3
+    x0, x1 = max(0, xs[0] - 2), xs[-1] + 3
+    return image[y0:y1, x0:x1], mask[y0:y1, x0:x1]
+
+
+def class_names(material: Material, lexicon: Lexicon) -> list[list[str]]:
+    """The names each class may be called by: its own words, and its hypernyms' where the lexicon has them."""
+    by_synset: dict[int, str] = {}
+    for name, chain in zip(lexicon.names, lexicon.chains, strict=True):
+        if chain and lexicon.trust[lexicon.index[name]] == 1.0:
+            by_synset.setdefault(chain[0], name)
+    out = []
+    for words in material.words:
+        chain = lexicon.chains[lexicon.index[words[0]]] if words[0] in lexicon.index else ()
+        ups = [by_synset[s] for s in chain[1:-6] if s in by_synset]
+        out.append(words + ["^" + u for u in ups])
+    return out
