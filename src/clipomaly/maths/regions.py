@@ -50,37 +50,55 @@ def split(
     """
     if unknown.shape != score.shape:
         raise ValueError(f"mask {unknown.shape} and score {score.shape} differ in size")
-    mask = np.ascontiguousarray(unknown).view(np.uint8)
-    joined = mask
+    mask = np.ascontiguousarray(unknown)
+    joined = mask.view(np.uint8)
     if merge > 1:
-        # A square of side k moves a pixel's reach so that two pixels k apart touch, for odd and even k.
-        joined = cv2.dilate(
-            mask, np.ones((merge, merge), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
+        # A square of side k widens a pixel so that two pixels k apart touch, for odd and even k.
+        square = np.ones((merge, merge), np.uint8)
+        joined = cv2.dilate(joined, square, borderType=cv2.BORDER_CONSTANT, borderValue=(0,)).astype(
+            np.uint8, copy=False
         )
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8, ltype=cv2.CV_32S)
-    if count < 2:
+    count, labels = cv2.connectedComponents(joined, connectivity=8, ltype=cv2.CV_32S)
+    start, length = _runs(mask)
+    if not start.size:
         return []
-    own = np.flatnonzero(mask)
-    owner = labels.ravel()[own]
-    area = np.bincount(owner, minlength=count)
-    total = np.bincount(owner, weights=score.ravel()[own], minlength=count)
+    owner = labels.ravel()[start]
+    row, column = np.divmod(start, mask.shape[1])
+    ends = np.stack([start, start + length], axis=1).ravel()
+    sums = np.add.reduceat(np.append(score, np.float32(0)), ends, dtype=np.float64)[::2]
+    area = np.bincount(owner, weights=length, minlength=count)
+    total = np.bincount(owner, weights=sums, minlength=count)
+    left, right = np.full(count, mask.shape[1]), np.zeros(count, np.intp)
+    np.minimum.at(left, owner, column)
+    np.maximum.at(right, owner, column + length)
+    # Runs come row by row, so of repeated assignments the last one leaves each region's last row.
+    top, bottom = np.zeros(count, np.intp), np.zeros(count, np.intp)
+    top[owner[::-1]] = row[::-1]
+    bottom[owner] = row + 1
     kept = np.flatnonzero(area >= max(1, min_area))
-    kept = kept[kept > 0]
-    left, top = stats[kept, cv2.CC_STAT_LEFT], stats[kept, cv2.CC_STAT_TOP]
-    order = np.lexsort((kept, left, top, -total[kept]))[:max_regions]
-    return [_region(int(i), labels, mask, stats[i], float(total[i] / area[i])) for i in kept[order]]
+    order = np.lexsort((left[kept], top[kept], -total[kept]))[:max_regions]
+    regions = []
+    for i in kept[order]:
+        box = np.s_[top[i] : bottom[i], left[i] : right[i]]
+        regions.append(
+            Region(
+                box=(int(left[i]), int(top[i]), int(right[i] - left[i]), int(bottom[i] - top[i])),
+                mask=(labels[box] == i) & mask[box],
+                score=float(total[i] / area[i]),
+                image_size=(mask.shape[0], mask.shape[1]),
+            )
+        )
+    return regions
 
 
-def _region(label: int, labels: np.ndarray, mask: np.ndarray, stat: np.ndarray, score: float) -> Region:
-    """Cut one component out; the widened box shrinks to the mask's own pixels."""
-    x, y, w, h = (int(v) for v in stat[:4])
-    inside = (labels[y : y + h, x : x + w] == label) & (mask[y : y + h, x : x + w] != 0)
-    rows = np.flatnonzero(inside.any(axis=1))
-    columns = np.flatnonzero(inside.any(axis=0))
-    r0, r1, c0, c1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    return Region(
-        box=(x + c0, y + r0, c1 - c0, r1 - r0),
-        mask=np.ascontiguousarray(inside[r0:r1, c0:c1]),
-        score=score,
-        image_size=(labels.shape[0], labels.shape[1]),
-    )
+def _runs(mask: Bool[np.ndarray, "H W"]) -> tuple[np.ndarray, np.ndarray]:
+    """Flat start and length of every stretch of set pixels within a row."""
+    padded = np.zeros((mask.shape[0], mask.shape[1] + 1), bool)
+    padded[:, :-1] = mask
+    flat = padded.ravel()
+    change = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    if flat[:1].any():
+        change = np.concatenate([[0], change])
+    begin, length = change[::2], change[1::2] - change[::2]
+    # Back from rows that are one pixel longer.
+    return begin - begin // (mask.shape[1] + 1), length

@@ -94,9 +94,9 @@ def calibrate(known_only: Iterable[Scores], fpr: float, *, low: float = 0.0, hig
     if not total:
         raise ConfigError("no known-only pixel to calibrate on: give frames without anomalies")
     above = total - np.cumsum(counts)
-    place = int(np.argmax(above <= _allowed(total, fpr)))
+    edge = int(np.argmax(above <= _allowed(total, fpr)))
     # Between odd bounds an edge may fall an ulp below scores that were rounded up to it.
-    threshold = np.float32(low + place * step)
+    threshold = np.float32(low + edge * step)
     return float(threshold if (low, high) == (0.0, 1.0) else np.nextafter(threshold, np.float32(np.inf)))
 
 
