@@ -19,8 +19,7 @@ from clipomaly.records import Finding, Prediction
 
 __all__ = ["finding_text", "place_boxes", "render_overlay"]
 
-_TINT = 0.34  # of a known class's colour
-_STRAY = 0.45  # of the colour on unknown pixels that belong to no finding
+_TINT = 0.28  # of a known class's colour
 _SMALL = 480  # pixels: pictures smaller than this are shown enlarged, so that names can be read
 _LONGEST = 65000  # JPEG's limit is 65535
 
@@ -59,12 +58,13 @@ def render_overlay(
     size = _text_size(out.shape[0], out.shape[1])
     line = max(1, round(size / 9))
     drawn = [_outline(f, scale) for f in prediction.findings]
-    for contours, width_ in ((0, 2 * line + 3), (1, line + 1)):
-        tone = (16, 16, 16) if contours == 0 else (255, 255, 255)
-        for d in drawn:
-            cv2.drawContours(out, d.contours, -1, tone, width_, cv2.LINE_AA)
+    # All dark lines first, so that none of them crosses a neighbour's light one.
+    for d in drawn:
+        cv2.drawContours(out, d.contours, -1, (16, 16, 16), 2 * line + 3, cv2.LINE_8)
+    for d in drawn:
+        cv2.drawContours(out, d.contours, -1, (255, 255, 255), line + 1, cv2.LINE_8)
     for d, finding in zip(drawn, prediction.findings, strict=True):
-        cv2.drawContours(out, d.contours, -1, _color(finding), max(1, line - 1), cv2.LINE_AA)
+        cv2.drawContours(out, d.contours, -1, _color(finding), max(1, line - 1), cv2.LINE_8)
     _write_names(out, prediction.findings, drawn, size)
     return out
 
@@ -79,21 +79,19 @@ def _tinted(
     """Known classes in their colours, found regions as in the picture, other unknown pixels marked."""
     import cv2
 
-    table = np.zeros((max(256, len(colors)), 1, 3), np.uint8)
-    table[: len(colors), 0] = np.asarray(colors, np.uint8).reshape(-1, 3)
-    if len(colors) <= 256:
-        tint = cv2.applyColorMap(prediction.labels.astype(np.uint8, copy=False), table)
-    else:
-        tint = table[prediction.labels, 0]
-    out = cv2.addWeighted(image, 1 - _TINT, tint, _TINT, 0)
+    table = np.zeros((max(256, len(colors) + 1), 3), np.uint8)
+    table[: len(colors)] = np.asarray(colors, np.uint8).reshape(-1, 3)
+    table[-1] = UNNAMED_COLOR
     found = np.zeros(prediction.unknown.shape, np.uint8)
     for finding in prediction.findings:
         found[finding.region.slices] |= finding.region.mask.view(np.uint8)
-    stray = prediction.unknown.view(np.uint8) & ~found
-    if stray.any():
-        mark = np.empty_like(image)
-        mark[:] = UNNAMED_COLOR
-        cv2.copyTo(cv2.addWeighted(image, 1 - _STRAY, mark, _STRAY, 0), stray, out)
+    stray = cv2.compare(prediction.unknown.view(np.uint8), found, cv2.CMP_GT)
+    if len(table) == 256:
+        labels = prediction.labels.astype(np.uint8)
+        tint = cv2.applyColorMap(cv2.bitwise_or(labels, stray, dst=labels), table[:, None])
+    else:
+        tint = table[np.where(stray, len(table) - 1, prediction.labels)]
+    out = cv2.addWeighted(image, 1 - _TINT, tint, _TINT, 0, dst=tint)
     cv2.copyTo(image, found, out)
     return out
 
@@ -219,7 +217,7 @@ def place_boxes(
                 continue
         best = near[np.where(free, cost, np.inf).argmin()]
         spots.append((int(best[0]), int(best[1])))
-        taken = np.vstack([taken, [*spots[-1], bw, bh]])
+        taken = np.vstack([taken, [*best.astype(int), bw, bh]])
     return spots
 
 

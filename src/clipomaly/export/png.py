@@ -43,7 +43,7 @@ def encode_png(
         chunks.append(_chunk(b"iTXt", key.encode("latin-1") + b"\0\0\0\0\0" + text.encode()))
     strategy = zlib.Z_HUFFMAN_ONLY if depth == 16 else zlib.Z_RLE
     packer = zlib.compressobj(1, zlib.DEFLATED, 15, 9, strategy)
-    body = packer.compress(_rows(pixels)) + packer.flush()
+    body = packer.compress(_rows(pixels).data) + packer.flush()
     return b"".join([b"\x89PNG\r\n\x1a\n", *chunks, _chunk(b"IDAT", body), _chunk(b"IEND", b"")])
 
 
