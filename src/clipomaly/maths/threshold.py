@@ -89,12 +89,11 @@ def calibrate(known_only: Iterable[Scores], fpr: float, *, low: float = 0.0, hig
                 "give the bounds of this score"
             )
         place = np.ceil((flat.astype(np.float64) - low) / step).astype(np.int64)
-        counts += np.bincount(place, minlength=_BINS + 1)
+        np.add.at(counts, place, 1)
     total = int(counts.sum())
     if not total:
         raise ConfigError("no known-only pixel to calibrate on: give frames without anomalies")
-    above = total - np.cumsum(counts)
-    edge = int(np.argmax(above <= _allowed(total, fpr)))
+    edge = int(np.searchsorted(np.cumsum(counts, out=counts), total - _allowed(total, fpr)))
     # Between odd bounds an edge may fall an ulp below scores that were rounded up to it.
     threshold = np.float32(low + edge * step)
     return float(threshold if (low, high) == (0.0, 1.0) else np.nextafter(threshold, np.float32(np.inf)))
