@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from clipomaly.cli_options import with_settings
 from clipomaly.config import Settings
-from clipomaly.errors import ClipomalyError
+from clipomaly.errors import ClipomalyError, ConfigError
 
 __all__ = ["app", "main"]
 
@@ -68,32 +68,33 @@ def segment(
     ],
     out: Out = Path("clipomaly-out"),
     resume: Annotated[
-        bool, typer.Option(help="Go on with a run that was stopped; finished frames stay.")
+        bool, typer.Option("--resume", help="Go on with a run that was stopped; finished frames stay.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results that the folder holds.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Frames under way at once.")] = 1,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th frame of a video.")] = 1,
-    score_format: Annotated[str, typer.Option(help="Score maps as 16-bit `png` or exact `npz`.")] = "png",
-    profile: Annotated[bool, typer.Option(help="Print the time of each stage at the end.")] = False,
-    report: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    scores: Annotated[
+        Literal["png", "npz"], typer.Option(help="Score maps as 16-bit png or exact npz.")
+    ] = "png",
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Print the time of each stage at the end.")
+    ] = False,
 ) -> None:
     """Find and name unknown things in pictures or videos.
 
     Example: clipomaly segment photos/ --out results --vocabulary airside
     """
-    from clipomaly.commands.segment import run_segment
+    from clipomaly.commands.segment import Output, print_profile, run_segment
 
-    failed = run_segment(
-        settings,
-        source,
-        out,
-        resume=resume,
-        jobs=jobs,
-        every=every,
-        score_format=score_format,
-        profile=profile,
-        report=report,
-    )
-    if failed:
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite contradict each other: choose one")
+    existing = "resume" if resume else "replace" if overwrite else "refuse"
+    outcome = run_segment(settings, source, Output(out, existing, scores), jobs=jobs, every=every)
+    if profile:
+        print_profile(outcome)
+    if outcome.failures:
         raise typer.Exit(1)
 
 
@@ -114,11 +115,11 @@ def models(name: Annotated[str | None, typer.Argument(help="Show one model's car
 
     Example: clipomaly models mini
     """
-    from clipomaly.commands.listing import print_model, print_models
+    from clipomaly.commands.listing import print_model, print_rows
     from clipomaly.encoders.load import list_models
 
     if name is None:
-        print_models(list_models())
+        print_rows(("model", "what it is"), list(list_models().items()))
     else:
         print_model(name)
 

@@ -15,7 +15,7 @@ from rich.progress import track
 from clipomaly.config import Settings
 from clipomaly.data.sources import list_sources, read_frames
 from clipomaly.errors import ClipomalyError, ConfigError
-from clipomaly.export.files import write_text
+from clipomaly.export.files import write_whole
 from clipomaly.maths.grids import upsample
 from clipomaly.maths.scores import SCORES
 from clipomaly.maths.threshold import calibrate
@@ -61,7 +61,7 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
     )
     if out.is_file():
         thresholds = _beside(load_thresholds(out), thresholds)
-    write_text(out, thresholds.to_json())
+    write_whole(out, thresholds.to_json().encode())
     console = Console()
     for name, value in values.items():
         console.print(f"{name:15} {value:.6f}")
@@ -69,7 +69,7 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
 
 
 def _beside(old: Thresholds, new: Thresholds) -> Thresholds:
-    """One file holds several vocabularies if everything else is the same; otherwise the new one replaces it."""
+    """Several vocabularies share a file if all else is the same; otherwise the new one replaces it."""
     same = (old.conditions, old.fpr, old.frames) == (new.conditions, new.fpr, new.frames)
     return replace(new, values={**old.values, **new.values}) if same else new
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from clipomaly.encoders.load import load_encoder
+from clipomaly.thresholds import load_thresholds
 from clipomaly.vocabulary import Vocabulary
 
-__all__ = ["print_rows", "print_vocabulary"]
+__all__ = ["print_model", "print_rows", "print_vocabulary"]
 
 
 def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -19,6 +23,26 @@ def print_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*map(Text, row))
     Console().print(table)
+
+
+def print_model(name: str) -> None:
+    """What a model is, from its own folder."""
+    encoder = load_encoder(name)
+    rows = [(f.name, str(getattr(encoder.spec, f.name))) for f in fields(encoder.spec) if f.name != "extra"]
+    rows += [(key, str(value)) for key, value in sorted(encoder.spec.extra.items())]
+    folder = getattr(encoder, "folder", None)
+    if folder is not None:
+        path = Path(folder) / "thresholds.json"
+        rows.append(("folder", str(folder)))
+        rows.append(
+            ("thresholds", _thresholds(path) if path.is_file() else "none: run `clipomaly calibrate`")
+        )
+    print_rows(("", ""), rows)
+
+
+def _thresholds(path: Path) -> str:
+    t = load_thresholds(path)
+    return f"{t.fpr:.1%} of known pixels above, {t.frames} frames ({', '.join(t.sources)}), {t.created}"
 
 
 def print_vocabulary(vocabulary: Vocabulary) -> None:

@@ -1,0 +1,116 @@
+"""`clipomaly segment`: sources in; overlays, maps, findings and a report out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from clipomaly.config import Settings
+from clipomaly.data.sources import SourceItem, list_sources, read_frames
+from clipomaly.export.frames import FrameWriter
+from clipomaly.export.report import write_report
+from clipomaly.pipeline import Failure, Pipeline
+
+__all__ = ["Outcome", "Output", "print_profile", "run_segment"]
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where results go and how."""
+
+    folder: Path
+    existing: str = "refuse"
+    """What to do with results already there: `refuse`, `resume`, `replace`."""
+    score_format: str = "png"
+
+
+@dataclass
+class Outcome:
+    """What a run came to."""
+
+    frames: int = 0
+    findings: int = 0
+    named: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+
+def run_segment(
+    settings: Settings, sources: Sequence[str], output: Output, *, jobs: int = 1, every: int = 1
+) -> Outcome:
+    """Process everything that the sources lead to; frames that fail are reported and the others go on."""
+    console = Console(stderr=True)
+    items = list_sources(sources, exclude=output.folder)
+    threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
+    pipeline = Pipeline(settings, threads=threads)
+    for notice in pipeline.notices:
+        console.print(Text(f"note: {notice}", style="yellow"))
+    outcome = Outcome()
+    writer = FrameWriter(
+        output.folder,
+        settings,
+        pipeline.vocabulary,
+        pipeline.provenance,
+        score_format=output.score_format,
+        existing=output.existing,  # type: ignore[arg-type]
+    )
+    started = time.perf_counter()
+    with writer:
+        done = len(writer.finished)
+        frames = read_frames(items, every=every, skip=writer.finished.__contains__)
+        with _progress(console, items, done) as step:
+            for result in pipeline.run(frames, jobs=jobs):
+                if isinstance(result, Failure):
+                    writer.fail(result.name, result.source, result.reason)
+                    outcome.failures.append(result)
+                    console.print(Text(f"failed: {result.reason}", style="red"))
+                else:
+                    row = writer.write(result)
+                    for stage, seconds in row["seconds"].items():
+                        outcome.seconds[stage] += seconds or 0.0
+                step()
+        outcome.frames = writer.counts["frames"]
+        outcome.findings = writer.counts["findings"]
+        outcome.named = writer.counts["named"]
+    report = write_report(output.folder)
+    _say(console, outcome, report, time.perf_counter() - started)
+    return outcome
+
+
+def print_profile(outcome: Outcome) -> None:
+    """Seconds a stage, and its share."""
+    total = sum(outcome.seconds.values()) or 1.0
+    table = Table("stage", "seconds", "share", box=None, header_style="bold", pad_edge=False)
+    for stage, seconds in outcome.seconds.items():
+        table.add_row(stage, f"{seconds:.2f}", f"{seconds / total:.0%}")
+    Console(stderr=True).print(table)
+
+
+@contextmanager
+def _progress(console: Console, items: Sequence[SourceItem], done: int) -> Iterator[object]:
+    """A bar where the number of frames is known, a counter where videos hide it."""
+    known = all(item.kind != "video" for item in items)
+    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(items) if known else None, completed=done)
+        yield lambda: progress.advance(task)
+
+
+def _say(console: Console, outcome: Outcome, report: Path, seconds: float) -> None:
+    failed = f", {len(outcome.failures)} failed" if outcome.failures else ""
+    console.print(
+        f"{outcome.frames} frames, {outcome.findings} findings, {outcome.named} of them named{failed}; "
+        f"{seconds:.1f} s",
+        highlight=False,
+    )
+    console.print(Text(f"look at {report}", style="bold"))
