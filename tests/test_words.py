@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import sys
 import tomllib
@@ -401,3 +402,9 @@ def test_shipped_rules_have_reasons(builder: ModuleType) -> None:
     assert rules.deny_words
     assert all(reason for reason in {*rules.deny.values(), *rules.deny_words.values()})
     assert not set(rules.deny_words) & set(lines("dictionary.txt"))
+
+
+def test_builder_examples(builder: ModuleType) -> None:
+    tried = doctest.testmod(builder)
+    assert tried.attempted >= 2
+    assert tried.failed == 0

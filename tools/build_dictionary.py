@@ -212,7 +212,7 @@ def plain(name: str) -> str:
 def spelling(name: str) -> str:
     """What two spellings of one name have in common: no hyphens, blanks or apostrophes, singular last word.
 
-    >>> spelling("T-shirts") == spelling("t shirt")
+    >>> spelling("t-shirts") == spelling("t shirt")
     True
     """
     joined = re.sub(r"[-' ]", "", name)

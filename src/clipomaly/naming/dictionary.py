@@ -21,7 +21,7 @@ from clipomaly.vocabulary import Vocabulary, normalise_name
 
 __all__ = ["SHIPPED", "keep_words", "load_words"]
 
-SHIPPED = ("dictionary.txt", "road.txt", "airside.txt")
+SHIPPED = ("dictionary.txt",)  # road.txt and airside.txt are part of it, without their synonyms
 
 
 def load_words(path: str | Path | None = None) -> tuple[str, ...]:
