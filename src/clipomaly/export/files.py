@@ -6,27 +6,33 @@ import contextlib
 import errno
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from clipomaly.errors import OutputError
 
-__all__ = ["TEMPORARY_SUFFIX", "output_error", "safe_path", "write_whole"]
+__all__ = ["TEMPORARY_SUFFIX", "output_error", "safe_path", "whole_file", "write_whole"]
 
 #: What a file is called until it is complete; a killed run may leave one, the next one removes it.
 TEMPORARY_SUFFIX = ".clipomaly-part"
 
 
-def write_whole(path: Path, data: bytes | memoryview) -> None:
-    """Write beside the target, then rename: readers see the old file or the new one, never a part of it."""
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into, beside the target; it takes the target's place when the block ends well.
+
+    Readers see the old file or the new one, never a part of it.
+    """
     part = path.with_name(f".{os.getpid()}-{threading.get_ident():x}{TEMPORARY_SUFFIX}")
     try:
         try:
-            with open(part, "wb") as file:
-                file.write(data)
+            file = open(part, "wb")  # noqa: SIM115
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open(part, "wb") as file:
-                file.write(data)
+            file = open(part, "wb")  # noqa: SIM115
+        with file:
+            yield file
         os.replace(part, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -34,6 +40,12 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
         if isinstance(error, OSError):
             raise output_error(path, error) from error
         raise
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file that appears whole or not at all."""
+    with whole_file(path) as file:
+        file.write(data)
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

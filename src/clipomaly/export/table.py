@@ -1,0 +1,65 @@
+"""A run's findings as a table in the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipomaly.export.palette import UNNAMED_COLOR, entered_color
+from clipomaly.export.results import read_results
+from clipomaly.records import UNNAMED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["print_findings"]
+
+
+def print_findings(results: str | Path, *, limit: int | None = None, console: Console | None = None) -> None:
+    """Print the findings in a `results.jsonl`, frame by frame; `limit` is the number of rows at most."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("frame", overflow="fold")
+    table.add_column("finding", overflow="fold")
+    for heading in ("confidence", "score", "area"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("nearest known", overflow="fold")
+    table.add_column("runners-up", overflow="fold", style="dim")
+    shown = total = 0
+    for row in read_results(results):
+        pixels = row["width"] * row["height"]
+        findings = sorted(row["findings"], key=lambda f: -(f["score"] or 0))
+        total += len(findings)
+        for i, f in enumerate(findings or [None]):
+            if limit is not None and shown >= limit:
+                break
+            shown += f is not None
+            frame = escape(row["frame"]) if i == 0 else ""
+            table.add_row(frame, *(_cells(f, pixels) if f else ("[dim]nothing unknown[/]",)))
+    console = console or Console()
+    console.print(table)
+    if shown < total:
+        console.print(f"[dim]… and {total - shown} more findings in {escape(str(results))}[/]")
+
+
+def _cells(finding: dict[str, Any], pixels: int) -> tuple[str, ...]:
+    from rich.markup import escape
+
+    name = finding["name"]
+    red, green, blue = UNNAMED_COLOR if name is None else entered_color(name)
+    others = [c["name"] for c in finding["candidates"] if c["name"] != name][:3]
+    return (
+        f"[rgb({red},{green},{blue})]■[/] " + (f"[italic]{UNNAMED}[/]" if name is None else escape(name)),
+        _percent(finding["confidence"]),
+        "–" if finding["score"] is None else f"{finding['score']:.2f}",
+        f"{100 * finding['area'] / pixels:.2f} %",
+        escape(finding["nearest_known"] or "–"),
+        escape(", ".join(others)),
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.0f} %"
