@@ -160,3 +160,13 @@ def test_it_passes_the_checks_for_any_method(words: str) -> None:
         rng.integers(0, 256, (65, 40, 3), np.uint8),
     ]
     check_method(clipomaly(words), pictures, VOCABULARY)
+
+
+def test_kinds_of_known_things_are_no_candidates_but_listed_road_finds_are() -> None:
+    from clipomaly.naming.dictionary import keep_words
+    from clipomaly.vocabulary import load_vocabulary
+
+    words = ("car", "cars", "fallen tree", "horse", "cable car", "shadow")
+    far = np.eye(len(words) + 1, dtype=np.float32)
+    keep = keep_words(words, far[1:], far[:1], load_vocabulary("cityscapes"), near_known=0.99)
+    assert [w for w, k in zip(words, keep, strict=True) if k] == ["fallen tree", "horse"]

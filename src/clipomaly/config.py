@@ -220,7 +220,7 @@ class Settings:
         lines: list[str] = []
         for f in fields(self):
             value = getattr(self, f.name)
-            if not dataclasses.is_dataclass(value):
+            if value is not None and not dataclasses.is_dataclass(value):
                 lines.append(f"{f.name} = {json.dumps(value)}")
         for f in fields(self):
             value = getattr(self, f.name)

@@ -2,7 +2,8 @@
 
 A word is left out when it
 - is a name, synonym or rejected name of the vocabulary (plurals count),
-- is a kind of a known class by its head noun ("police car" where "car" is known), or
+- is a kind of a known class by its head noun ("police car" where "car" is known), unless it stands in one of
+  the hand-written lists of things found on roads and aprons ("fallen tree" is news where "tree" is known), or
 - means nearly the same by text similarity: the cosine of its centred text vector with a known name's is
   above `near_known`. Raw text vectors of a CLIP all resemble each other (0.6 to 0.9), so both are centred
   on the mean of the word list first.
@@ -19,9 +20,10 @@ from jaxtyping import Bool, Float
 from clipomaly.errors import VocabularyError
 from clipomaly.vocabulary import Vocabulary, normalise_name
 
-__all__ = ["SHIPPED", "keep_words", "load_words"]
+__all__ = ["keep_words", "load_words"]
 
-SHIPPED = ("dictionary.txt",)  # road.txt and airside.txt are part of it, without their synonyms
+_DICTIONARY = ("dictionary.txt",)  # the hand-written lists are part of it, without their synonyms
+_BY_HAND = ("road.txt", "airside.txt")
 
 
 def load_words(path: str | Path | None = None) -> tuple[str, ...]:
@@ -31,14 +33,11 @@ def load_words(path: str | Path | None = None) -> tuple[str, ...]:
     True
     """
     if path is None:
-        folder = resources.files("clipomaly.naming") / "words"
-        text = "\n".join((folder / name).read_text("utf-8") for name in SHIPPED)
-    else:
-        try:
-            text = Path(path).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise VocabularyError(f"cannot read word list {path}: {error}") from error
-    words = {normalise_name(line.split("#", 1)[0]) for line in text.splitlines()} - {""}
+        return tuple(sorted(_shipped(_DICTIONARY)))
+    try:
+        words = _words(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise VocabularyError(f"cannot read word list {path}: {error}") from error
     if not words:
         raise VocabularyError(f"word list {path} is empty: write one name a line")
     return tuple(sorted(words))
@@ -55,14 +54,26 @@ def keep_words(
     taken = {_singular(normalise_name(p)) for c in vocabulary.known for p in c.phrases}
     rejected = {_singular(r) for r in vocabulary.rejected_names}
 
+    by_hand = _shipped(_BY_HAND)
+
     def free(word: str) -> bool:
         whole = _singular(normalise_name(word))
-        return not (whole in taken or whole in rejected or whole.split()[-1] in taken)
+        kind_of_known = whole.split()[-1] in taken and word not in by_hand
+        return not (whole in taken or whole in rejected or kind_of_known)
 
     by_spelling = np.array([free(w) for w in words], bool)
     centre = word_vectors.mean(axis=0)
     nearest = (_unit(word_vectors - centre) @ _unit(known_vectors - centre).T).max(axis=1)
     return by_spelling & (nearest <= near_known)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset({normalise_name(line.split("#", 1)[0]) for line in text.splitlines()} - {""})
+
+
+def _shipped(names: tuple[str, ...]) -> frozenset[str]:
+    folder = resources.files("clipomaly.naming") / "words"
+    return frozenset().union(*(_words((folder / name).read_text("utf-8")) for name in names))
 
 
 def _unit(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
