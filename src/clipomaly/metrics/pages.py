@@ -42,7 +42,7 @@ def keys_of(scores: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if not np.can_cast(scores.dtype, dtype, "safe") and not np.array_equal(exact, scores):
         raise MetricError(
             f"scores of type {scores.dtype} do not fit {dtype} exactly: round them yourself with"
-            f" scores.astype(np.{dtype}), or count them with PixelCounts(np.float64)"
+            f" scores.astype(np.{dtype}); PixelCounts(np.float64) keeps pixel metrics exact"
         )
     plain = exact + dtype.type(0)  # −0.0 + 0.0 is 0.0
     signed, unsigned = (np.int32, np.uint32) if dtype.itemsize == 4 else (np.int64, np.uint64)
@@ -205,6 +205,14 @@ class OrderedScores:
         if self._stored is not None:
             self._stored.close()
         self._stored = stored
+
+    def unordered(self) -> np.ndarray | None:
+        """All keys as they came, while they are few enough not to be in page order yet."""
+        if self._runs or self._stored is not None:
+            return None
+        return np.concatenate(
+            [np.empty(0, keys_of(np.empty(0, self.dtype), self.dtype).dtype), *self._recent]
+        )
 
     def index(self) -> _Index:
         self._order()

@@ -20,7 +20,7 @@ holds them exactly, or kept exactly (8 bytes a pixel) by `PixelCounts(np.float64
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from clipomaly.errors import MetricError
-from clipomaly.metrics.pages import OrderedScores, keys_of, next_above
+from clipomaly.metrics.pages import OrderedScores, keys_of, next_above, scores_of
 
 __all__ = ["IGNORE", "OperatingPoint", "PixelCounts", "PixelCurve", "PixelMetrics", "pixel_metrics"]
 
@@ -245,29 +245,20 @@ def pixel_metrics(scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarra
 
 
 def _sweep(positive: OrderedScores, negative: OrderedScores, points: int) -> tuple[PixelMetrics, PixelCurve]:
-    """All figures in one pass over the pages, from the highest score to the lowest."""
+    """All figures in one pass from the highest score to the lowest."""
     n_pos, n_neg = positive.size, negative.size
     for size, kind in ((n_pos, "positive"), (n_neg, "negative")):
         if size == 0:
             raise MetricError(
                 f"pixel metrics are undefined: the set has no {kind} pixels (check the label mapping)"
             )
-    pos, neg = positive.index(), negative.index()
-    neg_above = n_neg - np.cumsum(neg.per_page)  # negatives on higher pages
     tp0 = 0
     ap, twice_wins = 0.0, 0
     fpr95, threshold_fpr95, reached = 1.0, 0.0, False
     f1_best, threshold_f1 = -1.0, 0.0
     kept = _Kept(points, n_pos, n_neg)
-    for page in pos.occupied[::-1].tolist():
-        values, number = pos.read(page).tally(positive.low)
-        values, number = values[::-1], number[::-1]  # from high to low
-        if neg.per_page[page]:
-            here, ties = neg.read(page).rank(values, negative.low)
-        else:
-            here = ties = np.zeros(values.size, np.int64)
+    for score, number, fp, ties in _chunks(positive, negative):
         tp = tp0 + np.cumsum(number)
-        fp = int(neg_above[page]) + here
         ap += float(np.sum(number * (tp / (tp + fp))))
         if int(number.sum()) * n_neg < 1 << 61:  # exact in integers
             twice_wins += int(np.sum(number * (2 * (n_neg - fp) + ties)))
@@ -276,12 +267,12 @@ def _sweep(positive: OrderedScores, negative: OrderedScores, points: int) -> tup
         if not reached and tp[-1] / n_pos >= 0.95:
             first, reached = int(np.argmax(tp / n_pos >= 0.95)), True
             fpr95 = float(fp[first] / n_neg)
-            threshold_fpr95 = float(positive.score(page, values[first : first + 1])[0])
+            threshold_fpr95 = float(score[first])
         f1 = 2 * tp / (tp + fp + n_pos)
         best = int(np.argmax(f1))
         if f1[best] > f1_best:
-            f1_best, threshold_f1 = float(f1[best]), float(positive.score(page, values[best : best + 1])[0])
-        kept.offer(tp, fp, number, ties, lambda i, page=page, values=values: positive.score(page, values[i]))
+            f1_best, threshold_f1 = float(f1[best]), float(score[best])
+        kept.offer(score, tp, number, fp, ties)
         tp0 = int(tp[-1])
     metrics = PixelMetrics(
         ap=ap / n_pos,
@@ -293,8 +284,31 @@ def _sweep(positive: OrderedScores, negative: OrderedScores, points: int) -> tup
         n_positive=n_pos,
         n_negative=n_neg,
     )
-    lowest = min(positive.ranked(n_pos - 1), negative.ranked(n_neg - 1))
-    return metrics, kept.curve(lowest)
+    return metrics, kept.curve()
+
+
+def _chunks(
+    positive: OrderedScores, negative: OrderedScores
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """From high to low: scores of positives, how many each, negatives ≥ each, negatives = each."""
+    few, many = positive.unordered(), negative.unordered()
+    if few is not None and many is not None:  # a frame or two: plain sorting is quicker than pages
+        values, number = np.unique(few, return_counts=True)
+        many = np.sort(many)
+        left, right = np.searchsorted(many, values, "left"), np.searchsorted(many, values, "right")
+        scores = scores_of(values, positive.dtype)
+        yield scores[::-1], number[::-1], (many.size - left)[::-1], (right - left)[::-1]
+        return
+    pos, neg = positive.index(), negative.index()
+    above = negative.size - np.cumsum(neg.per_page)  # negatives on higher pages
+    for page in pos.occupied[::-1].tolist():
+        values, number = pos.read(page).tally(positive.low)
+        values, number = values[::-1], number[::-1]
+        if neg.per_page[page]:
+            here, ties = neg.read(page).rank(values, negative.low)
+        else:
+            here = ties = np.zeros(values.size, np.int64)
+        yield positive.score(page, values), number, int(above[page]) + here, ties
 
 
 class _Kept:
@@ -306,7 +320,7 @@ class _Kept:
         self._rows: list[np.ndarray] = []
 
     def offer(
-        self, tp: np.ndarray, fp: np.ndarray, number: np.ndarray, ties: np.ndarray, score: Callable
+        self, score: np.ndarray, tp: np.ndarray, number: np.ndarray, fp: np.ndarray, ties: np.ndarray
     ) -> None:
         recall_cell = (tp / self._n_pos * self._points).astype(np.int64)
         fpr_cell = (fp / self._n_neg * self._points).astype(np.int64)
@@ -316,14 +330,14 @@ class _Kept:
         self._cells = (int(recall_cell[-1]), int(fpr_cell[-1]))
         i = np.flatnonzero(new)
         if i.size:
-            at = score(i)
+            at = score[i]
             # Two true points a value, just above it (score > v) and at it (score ≥ v): steps stay steps.
             above = np.stack([next_above(at), tp[i] - number[i], fp[i] - ties[i]], axis=1)
             both = np.stack([above, np.stack([at, tp[i], fp[i]], axis=1)], axis=1)
             self._rows.append(both.reshape(-1, 3).astype(np.float64))
 
-    def curve(self, lowest: float) -> PixelCurve:
-        end = np.array([[lowest, self._n_pos, self._n_neg]], np.float64)
+    def curve(self) -> PixelCurve:
+        end = np.array([[-np.inf, self._n_pos, self._n_neg]], np.float64)  # where everything is flagged
         threshold, tp, fp = np.concatenate([*self._rows, end]).T
         flagged = tp + fp
         precision = np.divide(tp, flagged, out=np.ones_like(tp), where=flagged > 0)

@@ -1,0 +1,144 @@
+"""What each frame adds to the pixel metrics, in a few kilobytes: the rows behind their intervals.
+
+The figure itself is exact (`pixel`). Only its *interval* over frames comes from these rows: per frame, the
+numbers of known and of anomalous pixels in bins that all frames share, [2, bins]. Bins follow quantiles of
+the pooled scores of both classes, so that they are fine wherever the curves move, whatever the scores' scale;
+scores of one bin count as tied. With 2048 bins the AP of summed rows differs from the exact one by well under
+0.001, far less than the width of an interval over 10 to 100 frames.
+
+Frames are first counted by the upper 20 bits of their order-preserving keys (2048 steps an octave). After
+`settle` frames the shared bins are fixed from what was seen, and each frame is 2 · bins numbers from then on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float, Int, Num, Shaped
+
+from clipomaly.errors import MetricError
+from clipomaly.metrics.pages import keys_of
+
+__all__ = ["FrameSketches", "ap_of", "auroc_of", "f1_best_of", "fpr95_of"]
+
+_CODES = 1 << 20
+
+
+class FrameSketches:
+    """Collects one row a frame.
+
+    >>> sketches = FrameSketches(bins=16)
+    >>> for shift in (0.0, 0.5):
+    ...     sketches.add(np.linspace(0, 1, 50, dtype=np.float32) + np.float32(shift), np.arange(50) // 25)
+    >>> sketches.rows().shape, round(float(auroc_of(sketches.rows().sum(axis=0))), 2)
+    ((2, 2, 16), 0.88)
+    """
+
+    def __init__(self, bins: int = 2048, settle: int = 32) -> None:
+        if bins < 4 or bins % 2:
+            raise MetricError(f"{bins} bins were asked for: choose an even number from 4 on")
+        self.bins, self.settle = bins, settle
+        self._fine: list[tuple[np.ndarray, np.ndarray]] = []
+        self._rows: list[np.ndarray] = []
+        self._cuts: np.ndarray | None = None
+        self._bin = np.empty(0, np.uint16)  # the bin of each code, once the bins are fixed
+
+    def add(self, scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "*shape"]) -> None:
+        """Count one frame; labels are 0, 1 and 255 (left out)."""
+        labels, scores = np.asarray(labels).reshape(-1), np.asarray(scores).reshape(-1)
+        frame = (_codes(scores[labels == 0]), _codes(scores[labels == 1]))
+        if self._cuts is None:
+            self._fine.append((_sparse(frame[0]), _sparse(frame[1])))
+            if len(self._fine) >= self.settle:
+                self._settle()
+        else:
+            self._rows.append(np.stack([np.bincount(self._bin[c], minlength=self.bins) for c in frame]))
+
+    def merge(self, other: FrameSketches) -> None:
+        """Append the frames of another collection, as long as neither has fixed its bins."""
+        if self._cuts is not None or other._cuts is not None or other.bins != self.bins:
+            raise MetricError(
+                "sketches with fixed bins cannot be joined: give each `settle` above its number of frames"
+            )
+        self._fine += other._fine
+        if len(self._fine) >= self.settle:
+            self._settle()
+
+    def rows(self) -> Int[np.ndarray, "frames 2 bins"]:
+        """Known and anomalous pixels by frame and bin, bins from low scores to high."""
+        if self._cuts is None:
+            if not self._fine:
+                raise MetricError("no frame was added: an interval over frames needs frames")
+            self._settle()
+        return np.stack(self._rows)
+
+    def _settle(self) -> None:
+        """Fix the bins at quantiles of both classes, half of them each, and move the frames into them."""
+        cuts = [np.empty(0, np.int64)]
+        for side in (0, 1):
+            pooled = np.concatenate([frame[side] for frame in self._fine], axis=1)
+            if not pooled.size:
+                continue
+            order = np.argsort(pooled[0], kind="stable")
+            codes, falling = pooled[0][order], np.cumsum(pooled[1][order])
+            wanted = np.arange(1, self.bins // 2) * (falling[-1] / (self.bins // 2))
+            cuts.append(codes[np.searchsorted(falling, wanted)])
+        self._cuts = np.unique(np.concatenate(cuts))
+        self._bin = np.searchsorted(self._cuts, np.arange(_CODES), "right").astype(np.uint16)
+        for frame in self._fine:
+            row = [np.bincount(self._bin[c], n, self.bins) for c, n in frame]
+            self._rows.append(np.stack(row).astype(np.int64))
+        self._fine = []
+
+
+def _codes(scores: np.ndarray) -> np.ndarray:
+    return (keys_of(scores.astype(np.float32, copy=False), np.dtype(np.float32)) >> np.uint32(12)).astype(
+        np.int32
+    )
+
+
+def _sparse(codes: np.ndarray) -> np.ndarray:
+    """Occupied codes and their counts, [2, k]."""
+    table = np.bincount(codes, minlength=_CODES)
+    occupied = np.flatnonzero(table)
+    return np.stack([occupied, table[occupied]])
+
+
+# --- figures of summed rows [*b, 2, bins]; NaN where a class is missing ---
+
+
+def _curve(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """tp and fp from the highest bin down, and the totals."""
+    fp, tp = np.moveaxis(np.cumsum(rows[..., ::-1], axis=-1, dtype=np.float64), -2, 0)
+    return tp, fp, tp[..., -1:], fp[..., -1:]
+
+
+def ap_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
+    """Average precision."""
+    tp, fp, n_pos, _ = _curve(rows)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(tp + fp > 0, tp / (tp + fp), 0.0)
+        return (np.diff(tp, axis=-1, prepend=0) * precision).sum(axis=-1) / n_pos[..., 0]
+
+
+def auroc_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
+    """Area under the ROC curve."""
+    tp, fp, n_pos, n_neg = _curve(rows)
+    new, ties = np.diff(tp, axis=-1, prepend=0), np.diff(fp, axis=-1, prepend=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (new * (n_neg - fp + ties / 2)).sum(axis=-1) / (n_pos * n_neg)[..., 0]
+
+
+def fpr95_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
+    """FPR at the first bin with a true-positive rate ≥ 0.95."""
+    tp, fp, n_pos, n_neg = _curve(rows)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first = np.argmax(tp / n_pos >= 0.95, axis=-1)[..., None]
+        figure = (np.take_along_axis(fp, first, axis=-1) / n_neg)[..., 0]
+        return np.where(n_pos[..., 0] > 0, figure, np.nan)
+
+
+def f1_best_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
+    """The best F1 over the bins."""
+    tp, fp, n_pos, _ = _curve(rows)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(n_pos[..., 0] > 0, (2 * tp / (tp + fp + n_pos)).max(axis=-1), np.nan)
