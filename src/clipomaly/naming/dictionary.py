@@ -2,8 +2,8 @@
 
 A word is left out when it
 - is a name, synonym or rejected name of the vocabulary (plurals count),
-- is a kind of a known class by its head noun ("police car" where "car" is known), unless it stands in one of
-  the hand-written lists of things found on roads and aprons ("fallen tree" is news where "tree" is known), or
+- is a kind of a known class by its head noun ("police car" where "car" is known); `words/not_a_kind.txt` lists
+  the names that this would misjudge ("hand truck", "fallen tree"), or
 - means nearly the same by text similarity: the cosine of its centred text vector with a known name's is
   above `near_known`. Raw text vectors of a CLIP all resemble each other (0.6 to 0.9), so both are centred
   on the mean of the word list first.
@@ -22,8 +22,8 @@ from clipomaly.vocabulary import Vocabulary, normalise_name
 
 __all__ = ["keep_words", "load_words"]
 
-_DICTIONARY = ("dictionary.txt",)  # the hand-written lists are part of it, without their synonyms
-_BY_HAND = ("road.txt", "airside.txt")
+_DICTIONARY = "dictionary.txt"
+_NOT_A_KIND = "not_a_kind.txt"
 
 
 def load_words(path: str | Path | None = None) -> tuple[str, ...]:
@@ -54,11 +54,11 @@ def keep_words(
     taken = {_singular(normalise_name(p)) for c in vocabulary.known for p in c.phrases}
     rejected = {_singular(r) for r in vocabulary.rejected_names}
 
-    by_hand = _shipped(_BY_HAND)
+    misleading = _shipped(_NOT_A_KIND)
 
     def free(word: str) -> bool:
         whole = _singular(normalise_name(word))
-        kind_of_known = whole.split()[-1] in taken and word not in by_hand
+        kind_of_known = whole.split()[-1] in taken and word not in misleading
         return not (whole in taken or whole in rejected or kind_of_known)
 
     by_spelling = np.array([free(w) for w in words], bool)
@@ -71,9 +71,8 @@ def _words(text: str) -> frozenset[str]:
     return frozenset({normalise_name(line.split("#", 1)[0]) for line in text.splitlines()} - {""})
 
 
-def _shipped(names: tuple[str, ...]) -> frozenset[str]:
-    folder = resources.files("clipomaly.naming") / "words"
-    return frozenset().union(*(_words((folder / name).read_text("utf-8")) for name in names))
+def _shipped(name: str) -> frozenset[str]:
+    return _words((resources.files("clipomaly.naming") / "words" / name).read_text("utf-8"))
 
 
 def _unit(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
