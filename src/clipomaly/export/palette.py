@@ -25,8 +25,8 @@ def entered_color(name: str) -> tuple[int, int, int]:
     True
     """
     digest = hashlib.sha256(normalise_name(name).encode()).digest()
-    hue, light = digest[0] % 24, digest[1] % 2
-    r, g, b = colorsys.hsv_to_rgb(hue / 24, 0.85 - 0.25 * light, 1.0 - 0.1 * light)
+    hue, light = 12 + 296 * digest[0] / 255, digest[1] % 3  # degrees; the reds are for what has no name
+    r, g, b = colorsys.hsv_to_rgb(hue / 360, 0.9 - 0.2 * light, 1.0 - 0.08 * light)
     return round(r * 255), round(g * 255), round(b * 255)
 
 

@@ -21,13 +21,15 @@ def print_findings(results: str | Path, *, limit: int | None = None, console: Co
     from rich.markup import escape
     from rich.table import Table
 
+    console = console or Console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("frame", overflow="fold")
-    table.add_column("finding", overflow="fold")
+    table.add_column("finding", overflow="fold", min_width=16)
     for heading in ("confidence", "score", "area"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("nearest known", overflow="fold")
-    table.add_column("runners-up", overflow="fold", style="dim")
+    table.add_column("nearest known", overflow="ellipsis", no_wrap=True)
+    if console.width >= 110:
+        table.add_column("runners-up", overflow="ellipsis", no_wrap=True, style="dim")
     shown = total = 0
     for row in read_results(results):
         pixels = row["width"] * row["height"]
@@ -38,8 +40,8 @@ def print_findings(results: str | Path, *, limit: int | None = None, console: Co
                 break
             shown += f is not None
             frame = escape(row["frame"]) if i == 0 else ""
-            table.add_row(frame, *(_cells(f, pixels) if f else ("[dim]nothing unknown[/]",)))
-    console = console or Console()
+            cells = _cells(f, pixels) if f is not None else ("[dim]nothing unknown[/]",)
+            table.add_row(frame, *cells[: len(table.columns) - 1])
     console.print(table)
     if shown < total:
         console.print(f"[dim]… and {total - shown} more findings in {escape(str(results))}[/]")
