@@ -35,6 +35,8 @@ from clipomaly.encoders.folder import (
     TOKENIZER_FILE,
     WEIGHTS_FILE,
     image_graph,
+    weight_files,
+    weights_layout,
     write_spec,
 )
 from clipomaly.encoders.seam import EncoderSpec
@@ -49,7 +51,7 @@ try:
 except ImportError as error:  # pragma: no cover - the tests run with torch
     raise MissingExtra("torch", "torch", "exporting an encoder") from error
 
-__all__ = ["Parity", "export_encoder"]
+__all__ = ["Export", "Parity", "export_encoder"]
 
 OPSET = 18
 _COPIED = (TOKENIZER_FILE, "tokenizer_config.json", "vocab.json", "merges.txt", "preprocessor_config.json")
@@ -70,6 +72,23 @@ class Parity:
 
 
 @dataclass(frozen=True)
+class Export:
+    """What was written, and how far it is from torch."""
+
+    folder: Path
+    lines: tuple[Parity, ...]
+
+    @property
+    def worst(self) -> float:
+        """The largest difference of all."""
+        return max(line.difference for line in self.lines)
+
+    def __str__(self) -> str:
+        table = "\n".join(map(str, self.lines))
+        return f"{table}\nlargest difference from torch {self.worst:.1e}: {self.folder}"
+
+
+@dataclass(frozen=True)
 class _Source:
     """Where a graph's tensor lies: a stored tensor, perhaps transposed."""
 
@@ -82,16 +101,17 @@ def export_encoder(
     out: str | Path,
     *,
     variant: str | None = None,
-    variants: Sequence[str] = tuple(VARIANTS),
+    variants: Sequence[str] = (),
     half: bool | None = None,
     revision: str | None = None,
     working_long_side: int | None = None,
-) -> list[Parity]:
-    """Write the ONNX folder of a checkpoint and return how far it is from torch, graph by graph.
+) -> Export:
+    """Write the ONNX folder of a checkpoint and say how far it is from torch, graph by graph.
 
-    `variant` is what the folder opens with by default, `variants` all that it can open with. `half` stores
-    matrices as float16 (arithmetic stays float32); None keeps what the checkpoint has. `out` may be the
-    checkpoint's own folder. Raises `ModelError` if a graph differs from torch by more than 1e-3.
+    `variant` is what the folder opens with by default, `variants` what else it can open with (a small graph
+    each: the weights are shared). `half` stores matrices as float16 (arithmetic stays float32); None keeps
+    what the checkpoint has. `out` may be the checkpoint's own folder. Raises `ModelError` if a graph differs
+    from torch by more than 1e-3.
     """
     source, target = checkpoint_folder(model, revision), Path(out)
     hf, spec = open_checkpoint(source, name=str(model), variant=variant, working_long_side=working_long_side)
@@ -114,17 +134,26 @@ def export_encoder(
             temporary = target / f".{os.getpid()}.{name}"
             ir.save(graph, temporary)
             temporary.replace(target / name)
+        for stale in set(target.glob("image.*.onnx")) - {target / name for name in graphs}:
+            stale.unlink()  # it pointed into the weights that were just replaced
         for name in _COPIED:
             if (source / name).is_file() and not (target / name).exists():
                 shutil.copyfile(source / name, target / name)
         _write_config(source, target, half)
         lines = [line for name, tower in towers.items() for line in _compare(target / name, tower, spec)]
-        worst = max(line.difference for line in lines)
+        written = Export(target, tuple(lines))
+        worst = written.worst
         keep = {k: v for k, v in spec.extra.items() if k != "text_fingerprint"}
         described = replace(
             spec,
             fingerprint="",
-            extra={**keep, "variants": wanted, "stored": "float16" if half else "float32", "parity": worst},
+            extra={
+                **keep,
+                "variants": wanted,
+                "stored": "float16" if half else "float32",
+                "parity": worst,
+                "layout": weights_layout(target),
+            },
         )
         write_spec(target, described)
     except OSError as error:
@@ -132,7 +161,7 @@ def export_encoder(
     if not worst <= 1e-3:
         (target / SPEC_FILE).unlink(missing_ok=True)
         raise ModelError(f"the exported graphs differ from torch by {worst:.1e}: {target} is not usable")
-    return lines
+    return written
 
 
 def _graph(tower: torch.nn.Module, spec: EncoderSpec) -> ir.Model:
@@ -277,7 +306,9 @@ def _stored_half(folder: Path) -> bool:
     """Whether the checkpoint's matrices are stored as float16."""
     from safetensors import safe_open
 
-    path = sorted(folder.glob("model*.safetensors"))[0]
+    path = weight_files(folder)[0]
+    if path.suffix != ".safetensors":
+        return False
     with safe_open(path, "np") as file:
         matrices = [file.get_slice(key) for key in list(file.keys())]
         return all(m.get_dtype() == "F16" for m in matrices if len(m.get_shape()) >= 2)

@@ -21,7 +21,14 @@ from typing import Any
 from clipomaly.encoders.seam import EncoderSpec
 from clipomaly.errors import ModelError
 
-__all__ = ["fingerprint_files", "read_spec", "text_fingerprint", "write_spec"]
+__all__ = [
+    "fingerprint_files",
+    "read_spec",
+    "text_fingerprint",
+    "weight_files",
+    "weights_layout",
+    "write_spec",
+]
 
 SPEC_FILE = "encoder.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -80,5 +87,16 @@ def fingerprint_files(paths: Iterable[Path], *words: str) -> str:
 
 def text_fingerprint(folder: Path) -> str:
     """What text vectors depend on: tokenizer and weights, not the image variant nor the runtime."""
-    weights = sorted(folder.glob("model*.safetensors"))
-    return fingerprint_files([folder / TOKENIZER_FILE, *weights], "text-1")
+    return fingerprint_files([folder / TOKENIZER_FILE, *weight_files(folder)], "text-1")
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weights of a checkpoint: safetensors (one file or shards), else torch's own format."""
+    return sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+
+
+def weights_layout(folder: Path) -> str:
+    """Hash of where each tensor lies in `model.safetensors`: graphs are only right for that layout."""
+    with (folder / WEIGHTS_FILE).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return hashlib.sha256(file.read(min(length, 1 << 26))).hexdigest()[:16]

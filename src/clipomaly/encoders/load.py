@@ -73,7 +73,7 @@ def load_encoder(
         if not _has_graphs(folder, None):
             raise ModelError(
                 f"model {model} is no folder with ONNX graphs: make one with "
-                f"clipomaly export-encoder {model} FOLDER (needs clipomaly[torch]), or use --runtime torch"
+                f"clipomaly export-encoder {model} --out FOLDER (extra [torch]), or use --runtime torch"
             )
         from clipomaly.encoders.onnx import OnnxEncoder
 

@@ -26,6 +26,7 @@ from clipomaly.encoders.folder import (
     image_graph,
     read_spec,
     text_fingerprint,
+    weights_layout,
 )
 from clipomaly.encoders.tokens import Tokens
 from clipomaly.errors import ModelError
@@ -63,6 +64,10 @@ class OnnxEncoder:
         for name in (WEIGHTS_FILE, TEXT_GRAPH, TOKENIZER_FILE):
             if not (self.folder / name).is_file():
                 raise ModelError(f"{self.folder} has no {name}: export the encoder again")
+        if spec.extra.get("layout") != weights_layout(self.folder):
+            raise ModelError(
+                f"{self.folder}: the graphs do not belong to this {WEIGHTS_FILE}: export the encoder again"
+            )
         self.tiling = tiling
         self._graph = graph
         self._threads = (

@@ -14,6 +14,7 @@ variable resolution), as in transformers.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from clipomaly.encoders.folder import (
     fingerprint_files,
     read_spec,
     text_fingerprint,
+    weight_files,
 )
 from clipomaly.encoders.seam import EncoderSpec
 from clipomaly.encoders.tokens import Tokens
@@ -59,6 +61,7 @@ _PATTERNS = [
     "model.safetensors.index.json",
     "model-*.safetensors",
 ]
+_TORCH_FORMAT = ["config.json", "pytorch_model*.bin"]
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -281,28 +284,30 @@ def checkpoint_folder(model: str | Path, revision: str | None = None) -> Path:
         raise ModelError(
             f"model {model} does not exist: give a folder, or a hub id like openai/clip-vit-base-patch16"
         )
+    with contextlib.suppress(Exception):  # not here yet, or not whole: fetched below
+        here = _snapshot(str(model), revision, [*_PATTERNS, *_TORCH_FORMAT], local=True)
+        if (here / "config.json").is_file() and weight_files(here):
+            return here
+    try:
+        folder = _snapshot(str(model), revision, _PATTERNS, local=False)
+        return folder if weight_files(folder) else _snapshot(str(model), revision, _TORCH_FORMAT, local=False)
+    except Exception as error:  # offline, no such repository, no such revision, gated…
+        at = f" at revision {revision}" if revision else ""
+        raise ModelError(
+            f"model {model}{at} is not on this machine and cannot be fetched ({_reason(error)}): "
+            f"download {', '.join(FILES)} from its page into a folder, then --model FOLDER"
+        ) from error
+
+
+def _snapshot(model: str, revision: str | None, patterns: list[str], local: bool) -> Path:
     from huggingface_hub import snapshot_download
 
-    for local in (True, False):
-        try:
-            folder = Path(
-                snapshot_download(
-                    str(model), revision=revision, allow_patterns=_PATTERNS, local_files_only=local
-                )
-            )
-        except Exception as error:  # offline, no such repository, no such revision, gated…
-            if local:
-                continue
-            wanted = ", ".join(FILES)
-            at = f" at revision {revision}" if revision else ""
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(
-                f"model {model}{at} is not on this machine and cannot be fetched ({type(error).__name__}: "
-                f"{reason[:160]}): download {wanted} from its page into a folder, then --model FOLDER"
-            ) from error
-        if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
-            return folder
-    return folder
+    return Path(snapshot_download(model, revision=revision, allow_patterns=patterns, local_files_only=local))
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0].split('. ')[0][:160]}" if lines else type(error).__name__
 
 
 def open_checkpoint(
@@ -318,25 +323,29 @@ def open_checkpoint(
             f"{folder} holds a model of type {kind or 'unknown'}: "
             "supported are clip, siglip, siglip2, clipomaly_mini"
         )
-    if not any(folder.glob("model*.safetensors")):
-        raise ModelError(
-            f"{folder} has no model.safetensors: fetch it from the checkpoint's page "
-            "(pickled weights such as pytorch_model.bin are not read, they can execute code)"
-        )
+    weights = weight_files(folder)
+    if not weights:
+        raise ModelError(f"{folder} has no model.safetensors: fetch it from the checkpoint's page")
     from transformers import AutoModel
+    from transformers.utils import logging
 
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         model, info = AutoModel.from_pretrained(
             folder,
             dtype=torch.float32,
-            use_safetensors=True,
+            use_safetensors=weights[0].suffix == ".safetensors",
+            weights_only=True,  # torch's own format without its ability to execute code
             local_files_only=True,
             output_loading_info=True,
             attn_implementation="sdpa",
         )
     except Exception as error:  # the library raises many kinds
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"cannot open the checkpoint in {folder}: {reason}") from error
+        raise ModelError(f"cannot open the checkpoint in {folder}: {_reason(error)}") from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
     missing = sorted(info.get("missing_keys", ()))
     if missing:
         raise ModelError(
@@ -354,7 +363,7 @@ def _complete(
 
     variant = variant or spec.variant
     last_block(variant)
-    weights = [folder / TOKENIZER_FILE, *sorted(folder.glob("model*.safetensors"))]
+    weights = [folder / TOKENIZER_FILE, *weight_files(folder)]
     return replace(
         spec,
         variant=variant,
