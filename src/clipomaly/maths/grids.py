@@ -11,7 +11,7 @@ rows [i, i+1) · H / extent[0] and likewise columns, and receives the mean over 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Integer, UInt16
 
 from clipomaly.records import Region
 
-__all__ = ["mask_to_grid", "pool", "pool_regions", "upsample", "upsample_argmax"]
+__all__ = ["mask_to_grid", "pool", "pool_regions", "upsample", "upsample_argmax", "upsample_bands"]
 
 Size = tuple[int, int]
 Extent = tuple[float, float]
@@ -54,6 +54,22 @@ def upsample(grid: Float[np.ndarray, "h w *c"], extent: Extent, size: Size) -> F
         return out.reshape(*out.shape[:2], *grid.shape[2:])[:height, :width]
     y, x = _positions(grid.shape[0], extent[0], height), _positions(grid.shape[1], extent[1], width)
     return _lerp(_lerp(grid, y, 0), x, 1)
+
+
+def upsample_bands(
+    grid: Float[np.ndarray, "h w c"], extent: Extent, size: Size, rows: int = 64
+) -> Iterator[tuple[slice, Float[np.ndarray, "r W c"]]]:
+    """`upsample` for many values a cell, some rows at a time: never the whole picture with all its values.
+
+    >>> grid = np.zeros((2, 3, 19), np.float32)
+    >>> [(rows.start, band.shape) for rows, band in upsample_bands(grid, (2.0, 3.0), size=(100, 90))]
+    [(0, (64, 90, 19)), (64, (36, 90, 19))]
+    """
+    grid = _covered(np.asarray(grid, np.float32), extent)
+    y, x = _positions(grid.shape[0], extent[0], size[0]), _positions(grid.shape[1], extent[1], size[1])
+    for first in range(0, size[0], rows):
+        part = slice(first, min(first + rows, size[0]))
+        yield part, _lerp(_lerp(grid, y[part], 0), x, 1)
 
 
 def _lerp(grid: np.ndarray, at: np.ndarray, axis: int) -> np.ndarray:
