@@ -169,6 +169,22 @@ def calibrate(
     run_calibrate(settings, frames, fpr, out)
 
 
+@app.command()
+@with_settings
+def fit(
+    settings: Settings,
+    frames: Annotated[list[str], typer.Option(help="Known-only pictures: files, folders or globs.")],
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("fit.npz"),
+) -> None:
+    """Fit the baselines mahalanobis and knn on frames without unknowns.
+
+    Example: clipomaly fit --method knn --frames my-ordinary-frames/ --out fit.npz
+    """
+    from clipomaly.commands.fit import run_fit
+
+    run_fit(settings, frames, out)
+
+
 @app.command("export-encoder")
 def export_encoder(
     model: Annotated[str, typer.Argument(help="A transformers folder or hub id.")],

@@ -187,6 +187,9 @@ class Settings:
     segmenter: str | None = option(
         None, "Closed-set segmenter (ONNX file with logits) that the baselines run on."
     )
+    fitted: str | None = option(
+        None, "What mahalanobis or knn knows of ordinary frames: a file made by `clipomaly fit`."
+    )
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     unknown: UnknownSettings = field(default_factory=UnknownSettings)
     regions: RegionSettings = field(default_factory=RegionSettings)

@@ -39,6 +39,8 @@ class Backbone(Protocol):
 
     name: str
     fingerprint: str
+    provenance: dict[str, str]
+    """What results say about where they came from."""
 
     def read(self, images: Sequence[Image], vocabulary: Vocabulary) -> list[Reading]:
         """One reading a picture, in order."""
@@ -50,6 +52,7 @@ class EncoderBackbone:
     def __init__(self, encoder: Encoder, temperature: float | None = None, synonyms: str = "max") -> None:
         self.name = encoder.spec.name
         self.fingerprint = encoder.spec.fingerprint
+        self.provenance = {"model": self.name, "model_hash": self.fingerprint}
         self.encoder = encoder
         self.temperature = temperature or encoder.spec.temperature
         self._synonyms = synonyms
@@ -76,6 +79,7 @@ class SegmenterBackbone:
     def __init__(self, segmenter: ClosedSegmenter) -> None:
         self.name = segmenter.name
         self.fingerprint = segmenter.fingerprint
+        self.provenance = {"model": self.name, "model_hash": self.fingerprint}
         self.segmenter = segmenter
 
     def read(self, images: Sequence[Image], vocabulary: Vocabulary) -> list[Reading]:

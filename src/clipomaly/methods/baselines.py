@@ -124,6 +124,12 @@ class Baseline:
             "synonyms": self.settings.unknown.synonyms,
         }
 
+    def calibrated(self, vocabulary: Vocabulary) -> float | None:
+        """The threshold measured beforehand for this vocabulary, where there is one."""
+        if self.thresholds is None:
+            return None
+        return self.thresholds.find(vocabulary.hash, self.name, self.conditions())
+
     def score_map(self, image: Image, vocabulary: Vocabulary) -> Float[np.ndarray, "H W"]:
         """The score alone: what a threshold is calibrated on."""
         reading = None if self.backbone is None else self.backbone.read([image], vocabulary)[0]
@@ -210,7 +216,7 @@ class Baseline:
         if self.name in FITTED:
             if self.fitted is None:
                 raise ConfigError(
-                    f"baseline {self.name} must be fitted on known-only frames first: Baseline.fit in Python"
+                    f"baseline {self.name} must be fitted on known-only frames first: `clipomaly fit`"
                 )
             try:
                 far = self.fitted.score(reading.features)
@@ -229,8 +235,7 @@ class Baseline:
         rule = self.settings.unknown
         policy, value = rule.threshold, None
         if policy in ("auto", "calibrated"):
-            if self.thresholds is not None:
-                value = self.thresholds.find(vocabulary.hash, self.name, self.conditions())
+            value = self.calibrated(vocabulary)
             if value is None and policy == "calibrated":
                 raise ConfigError(
                     f"no calibrated threshold for baseline {self.name} with vocabulary {vocabulary.name}: "
@@ -338,4 +343,7 @@ def open_baseline(
             backbone = SegmenterBackbone(open_segmenter(settings.segmenter, threads=threads))
         else:
             backbone = EncoderBackbone(encoder(), settings.unknown.temperature, settings.unknown.synonyms)
-    return Baseline(settings.method, backbone, settings, thresholds=thresholds)
+    fitted = None
+    if settings.method in FITTED and settings.fitted is not None and backbone is not None:
+        fitted = load_fit(settings.fitted, settings.method, model_hash=backbone.fingerprint)
+    return Baseline(settings.method, backbone, settings, fitted=fitted, thresholds=thresholds)

@@ -10,13 +10,13 @@ from clipomaly.config import Settings
 from clipomaly.encoders.load import load_encoder
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError
-from clipomaly.methods.baselines import BASELINES, open_baseline
+from clipomaly.methods.baselines import BASELINES, FITTED, open_baseline
 from clipomaly.methods.clipomaly import Clipomaly
 from clipomaly.methods.seam import Method
 from clipomaly.thresholds import Thresholds, load_thresholds
 from clipomaly.vocabulary import Vocabulary
 
-__all__ = ["METHODS", "Opened", "open_method"]
+__all__ = ["METHODS", "Opened", "open_encoder", "open_method"]
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,29 @@ def open_clipomaly(settings: Settings, vocabulary: Vocabulary, encoder: OpenEnco
     return Opened(method, provenance, notices, opened)
 
 
+def open_baselines(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
+    """A baseline, on the segmenter that the settings name or on their encoder."""
+    if settings.method in FITTED and settings.fitted is None:
+        raise ConfigError(
+            f"method {settings.method} needs to know ordinary frames: run `clipomaly fit --method "
+            f"{settings.method} --frames FOLDER --out fit.npz`, then give --fitted fit.npz"
+        )
+    thresholds = None if settings.unknown.thresholds is None else load_thresholds(settings.unknown.thresholds)
+    method = open_baseline(settings, encoder, thresholds=thresholds)
+    provenance = {} if method.backbone is None else method.backbone.provenance
+    notices: tuple[str, ...] = ()
+    if settings.unknown.threshold == "auto" and method.calibrated(vocabulary) is None:
+        notices = (f"no calibrated threshold for method {method.name}. Using otsu.",)
+    return Opened(method, provenance, notices)
+
+
 #: Name → (what it is, how to open it).
 METHODS: dict[str, tuple[str, Callable[[Settings, Vocabulary, OpenEncoder], Opened]]] = {
     "clipomaly": (
         "Unknown regions found, named and segmented by language (arXiv 2512.01427)",
         open_clipomaly,
     ),
+    **{name: (f"Baseline: {title}", open_baselines) for name, title in BASELINES.items()},
 }
 
 
@@ -72,22 +89,25 @@ def open_method(
     if settings.method not in METHODS:
         raise ConfigError(f"unknown method {settings.method!r}: use one of {', '.join(METHODS)}")
 
-    def open_encoder() -> Encoder:
-        if encoder is not None:
-            return encoder
-        e = settings.encoder
-        return load_encoder(
-            e.model,
-            runtime=e.runtime,
-            variant=e.variant,
-            revision=e.revision,
-            threads=threads,
-            working_long_side=e.long_side,
-            tile=e.tile,
-        )
+    def lazily() -> Encoder:
+        return encoder if encoder is not None else open_encoder(settings, threads)
 
     _, build = METHODS[settings.method]
-    return build(settings, vocabulary, open_encoder)
+    return build(settings, vocabulary, lazily)
+
+
+def open_encoder(settings: Settings, threads: int | None = None) -> Encoder:
+    """The encoder that the settings name."""
+    e = settings.encoder
+    return load_encoder(
+        e.model,
+        runtime=e.runtime,
+        variant=e.variant,
+        revision=e.revision,
+        threads=threads,
+        working_long_side=e.long_side,
+        tile=e.tile,
+    )
 
 
 def _thresholds(settings: Settings, encoder: Encoder) -> Thresholds | None:
