@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -43,17 +42,20 @@ def case(seed: int) -> tuple[np.ndarray, np.ndarray, MinimumSizes]:
     return predicted, labels, [MinimumSizes(1, 1), MinimumSizes(20, 8), OBSTACLE_TRACK][seed % 3]
 
 
-def real_cases(shared_dir: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+@pytest.fixture(scope="module")
+def real_cases(shared_dir: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """Real masks: each frame's truth, moved, joined with the truth of the next frame, against the truth."""
     folder = shared_dir / "data" / "eval" / "road_anomaly_visible" / "frames"
     files = sorted(folder.glob("*.labels/labels_semantic.png"))
     if len(files) != 32:
         pytest.skip(f"the 32 visible RoadAnomaly frames are not at {folder}")
     truths = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) == 2 for file in files]
+    cases = []
     for k, truth in enumerate(truths):
         labels = truth.astype(np.uint8)
         labels[: 40 + k] = 255
-        yield np.roll(truth, (9, 14), axis=(0, 1)) | truths[(k + 1) % 32], labels
+        cases.append((np.roll(truth, (9, 14), axis=(0, 1)) | truths[(k + 1) % 32], labels))
+    return cases
 
 
 # What the published evaluation gives for `case(seed)` (SegmentMeIfYouCan/road-anomaly-benchmark, 1c7804e):
@@ -182,7 +184,7 @@ def test_random_masks_give_the_published_numbers(seed: int) -> None:
     ],
 )
 def test_real_masks_give_the_published_numbers(
-    shared_dir: Path,
+    real_cases: list[tuple[np.ndarray, np.ndarray]],
     minimum: MinimumSizes,
     n_true: int,
     n_predicted: int,
@@ -191,7 +193,7 @@ def test_real_masks_give_the_published_numbers(
     f1_star: float,
 ) -> None:
     counts = ComponentCounts(minimum)
-    rows = [counts.add(predicted, labels) for predicted, labels in real_cases(shared_dir)]
+    rows = [counts.add(predicted, labels) for predicted, labels in real_cases]
     result = counts.result()
     assert (result.n_true, result.n_predicted) == (n_true, n_predicted)
     assert (result.siou, result.ppv) == (pytest.approx(siou, abs=1e-12), pytest.approx(ppv, abs=1e-12))

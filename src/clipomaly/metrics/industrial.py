@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Integer, Shaped
 
 from clipomaly.errors import MetricError
-from clipomaly.metrics.pages import OrderedScores, keys_of
+from clipomaly.metrics.pages import OrderedScores, keys_of, spans
 from clipomaly.metrics.pixel import MEMORY, PixelMetrics, pixel_metrics
 
 __all__ = ["ProCounts", "aupro", "image_metrics"]
@@ -80,8 +80,7 @@ class ProCounts:
         self.n_regions += other.n_regions
         for part in other._parts:
             self._push(part)
-        for run in other._negative.all_runs():
-            self._negative.take(run)
+        for _ in self._negative.merge(other._negative):
             self._limit()
 
     def result(self, limit: float = 0.3) -> float:
@@ -98,19 +97,18 @@ class ProCounts:
         index = self._negative.index()
         above = n - np.cumsum(index.per_page)
         keys, weights = self._parts[0].keys, self._parts[0].weights
-        page, low = keys >> np.uint32(16), keys.astype(np.uint16)
-        edges = np.flatnonzero(np.diff(page, prepend=-1, append=-1))
+        page = (keys >> np.uint32(16)).astype(np.int64)
         area = 0.0
-        for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-            here = int(page[start])
-            if above[here] > limit * n:  # all of this page comes in beyond the limit
+        for first, last in spans(np.unique(page), index.per_page):
+            if above[last] > limit * n:  # all of this span comes in beyond the limit
                 continue
-            from_here, ties = index.read(here).rank(low[start:stop], self._negative.low)
-            b = (above[here] + from_here) / n
-            a = (above[here] + from_here - ties) / n
+            here = slice(*np.searchsorted(page, [first, last + 1]))
+            from_here, ties = index.read(first, last).rank(keys[here])
+            b = (above[last] + from_here) / n
+            a = (above[last] + from_here - ties) / n
             with np.errstate(invalid="ignore", divide="ignore"):
                 cut = np.where(a < limit, (limit - a) ** 2 / (2 * (b - a)), 0.0)
-            area += float(np.sum(weights[start:stop] * np.where(b <= limit, limit - (a + b) / 2, cut)))
+            area += float(np.sum(weights[here] * np.where(b <= limit, limit - (a + b) / 2, cut)))
         return min(1.0, area / (limit * self.n_regions))  # rounding only: the integral itself is ≤ limit
 
     def _push(self, part: _Weighted) -> None:

@@ -2,9 +2,11 @@
 
 A float32 becomes a 32-bit key with the same order. The upper 16 bits of the key name a *page*, the lower 16
 bits are what the page keeps: 2 bytes a pixel, put in page order by one radix pass a batch. Past the memory
-limit the owner calls `spill`: pages go to an unnamed temporary file, merged with what is there, each as
-loose entries or as (value, count) pairs, whichever is shorter. A page holds at most 65 536 pairs, so neither
-memory nor disk grows without end. float64 works the same way with 48 lower bits kept in 8 bytes a pixel.
+limit the owner calls `spill`: pages go to unnamed temporary files, merged with what is there, each as loose
+entries or as (value, count) pairs, whichever is shorter. A page holds at most 65 536 pairs, so neither memory
+nor disk grows without end. float64 works the same way with 48 lower bits kept in 8 bytes a pixel.
+
+Reading goes by spans of pages: sparse neighbours together, and sorted; a crowded page alone, and counted.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +22,10 @@ from clipomaly.errors import MetricError
 
 _BATCH = 1 << 21  # pixels put in page order at once: the radix pass stays near the cache
 _PAGES = 1 << 16
-_DENSE = 1 << 12  # entries from which counting beats sorting inside a page
+_DENSE = 1 << 14  # entries from which counting beats sorting inside a page
+_SPAN = 1 << 16  # entries up to which neighbouring pages are read together
 
-Pairs = tuple[np.ndarray, np.ndarray]  # distinct values (ascending), their counts
+Pairs = tuple[np.ndarray, np.ndarray]  # distinct keys, ascending, and their counts
 
 
 # --- order-preserving keys ---------------------------------------------------------------------------------
@@ -69,98 +72,120 @@ def next_above(scores: np.ndarray) -> np.ndarray:
 # --- one class of pixels -----------------------------------------------------------------------------------
 
 
+class _OnDisk:
+    """An array in an unnamed temporary file: appended to, and read by slices."""
+
+    def __init__(self, dtype: np.dtype, folder: str | None) -> None:
+        self.dtype = dtype
+        self.nbytes = 0  # of memory
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as the array)
+
+    def append(self, part: np.ndarray) -> None:
+        self._file.write(np.ascontiguousarray(part, self.dtype).data)
+
+    def __getitem__(self, where: slice) -> np.ndarray:
+        self._file.seek(where.start * self.dtype.itemsize)
+        return np.frombuffer(self._file.read((where.stop - where.start) * self.dtype.itemsize), self.dtype)
+
+
 @dataclass(frozen=True)
 class _Run:
     """Entries in page order: `pages[i]` holds `low[bounds[i]:bounds[i + 1]]`, each once or `counts` times."""
 
     pages: np.ndarray
     bounds: np.ndarray
-    low: np.ndarray
-    counts: np.ndarray | None = None
+    weights: np.ndarray  # pixels per page
+    low: np.ndarray | _OnDisk
+    counts: np.ndarray | _OnDisk | None = None
 
     @property
     def bytes(self) -> int:
-        return sum(a.nbytes for a in (self.pages, self.bounds, self.low, self.counts) if a is not None)
-
-    @property
-    def weights(self) -> np.ndarray:
-        """Pixels per page."""
-        if self.counts is None:
-            return np.diff(self.bounds)
-        return np.add.reduceat(self.counts, self.bounds[:-1])
+        """Memory held."""
+        parts = (self.pages, self.bounds, self.weights, self.low, self.counts)
+        return sum(part.nbytes for part in parts if part is not None)
 
 
 @dataclass(frozen=True)
-class _Page:
-    """All that is known of one page: loose entries, and tallied ones."""
+class Span:
+    """All entries of one class in a span of pages: loose keys, and tallied ones."""
 
-    loose: list[np.ndarray]
+    first: int  # the lowest key a page of this span may hold
+    one_page: bool  # of a float32
+    loose: np.ndarray
     tallied: list[Pairs]
 
     @property
-    def n_loose(self) -> int:
-        return sum(part.size for part in self.loose)
+    def _dense(self) -> bool:
+        return self.one_page and self.loose.size + sum(keys.size for keys, _ in self.tallied) > _DENSE
 
-    def entries(self, low: np.dtype) -> np.ndarray:
-        return np.concatenate(self.loose) if self.loose else np.empty(0, low)
+    def _table(self) -> np.ndarray:
+        """The number of pixels at each of the 65 536 keys of one page."""
+        table = np.bincount(self.loose - self.loose.dtype.type(self.first), minlength=_PAGES)
+        for keys, number in self.tallied:
+            table[keys - keys.dtype.type(self.first)] += number
+        return table
 
-    def dense(self) -> np.ndarray:
-        """The number of pixels at each of the 65 536 values of a float32 page."""
-        counts = np.bincount(self.entries(np.dtype(np.uint16)), minlength=_PAGES)
-        for values, number in self.tallied:
-            counts[values] += number
-        return counts
-
-    def tally(self, low: np.dtype) -> Pairs:
-        """Distinct values, ascending, and their counts."""
-        if low == np.uint16 and (self.tallied or self.n_loose > _DENSE):
-            counts = self.dense()
-            values = np.flatnonzero(counts)
-            return values.astype(low), counts[values]
-        entries = self.entries(low)
-        values = np.concatenate([entries, *(v for v, _ in self.tallied)])
-        number = np.concatenate([np.ones(entries.size, np.int64), *(c for _, c in self.tallied)])
-        order = np.argsort(values, kind="stable")
-        values, number = values[order], number[order]
-        first = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-        return values[first], np.add.reduceat(number, first)
-
-    def rank(self, at: np.ndarray, low: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of this page that are ≥, and that are =, each value of `at`."""
-        if low == np.uint16 and (self.tallied or self.n_loose > _DENSE):
-            counts = self.dense()
-            from_here = np.cumsum(counts[::-1])[::-1]
-            return from_here[at], counts[at]
+    def tally(self) -> Pairs:
+        """Distinct keys, ascending, and how many pixels have each."""
+        if self._dense:
+            table = self._table()
+            occupied = np.flatnonzero(table)
+            return occupied.astype(self.loose.dtype) + self.loose.dtype.type(self.first), table[occupied]
         if not self.tallied:
-            entries = np.sort(self.entries(low))
-            left, right = np.searchsorted(entries, at, "left"), np.searchsorted(entries, at, "right")
-            return entries.size - left, right - left
-        values, number = self.tally(low)
-        below = np.concatenate([[0], np.cumsum(number)])
-        left, right = np.searchsorted(values, at, "left"), np.searchsorted(values, at, "right")
+            keys = np.sort(self.loose)
+            start = np.flatnonzero(_starts(keys))
+            return keys[start], np.diff(start, append=keys.size)
+        keys = np.concatenate([self.loose, *(keys for keys, _ in self.tallied)])
+        number = np.concatenate([np.ones(self.loose.size, np.int64), *(n for _, n in self.tallied)])
+        order = np.argsort(keys, kind="stable")
+        keys, number = keys[order], number[order]
+        start = np.flatnonzero(_starts(keys))
+        return keys[start], np.add.reduceat(number, start) if start.size else number
+
+    def rank(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How many pixels of the span are ≥ each key of `at`, and how many are equal to it."""
+        if self._dense:
+            table = self._table()
+            at = at - at.dtype.type(self.first)
+            return np.cumsum(table[::-1])[::-1][at], table[at]
+        if self.tallied:
+            keys, number = self.tally()
+            below = np.concatenate([[0], np.cumsum(number)])
+        else:
+            keys, below = np.sort(self.loose), np.arange(self.loose.size + 1)
+        left, right = np.searchsorted(keys, at, "left"), np.searchsorted(keys, at, "right")
         return below[-1] - below[left], below[right] - below[left]
 
 
+def _starts(ordered: np.ndarray) -> np.ndarray:
+    """True where a new value begins."""
+    new = np.ones(ordered.size, bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    return new
+
+
 class OrderedScores:
-    """The scores of one class: recent keys, runs in memory, and one file of pages."""
+    """The scores of one class: recent keys, runs in memory, and two runs on disk."""
 
     def __init__(self, dtype: np.dtype) -> None:
         self.dtype = dtype
-        self.shift = 8 * dtype.itemsize - 16
+        self.wide = np.dtype(np.uint32 if dtype.itemsize == 4 else np.uint64)
         self.low = np.dtype(np.uint16 if dtype.itemsize == 4 else np.uint64)
+        self.shift = 8 * dtype.itemsize - 16
         self.size = 0
         self._recent: list[np.ndarray] = []
         self._n_recent = 0
         self._runs: list[_Run] = []
-        self._stored: _Stored | None = None
-        self._index: _Index | None = None
+        self._stored: list[_Run] = []
+        self._index: Index | None = None
 
     @property
     def bytes(self) -> int:
         """Memory held by entries."""
-        return sum(run.bytes for run in self._runs) + self._n_recent * self.dtype.itemsize
+        return sum(run.bytes for run in self._runs) + self._n_recent * self.wide.itemsize
 
     def push(self, keys: np.ndarray) -> None:
+        """Take the keys of some pixels."""
         self.size += keys.size
         self._index = None
         for start in range(0, keys.size, _BATCH):
@@ -170,10 +195,15 @@ class OrderedScores:
             if self._n_recent >= _BATCH:
                 self._order()
 
-    def take(self, run: _Run) -> None:
-        self.size += int(run.weights.sum())
-        self._index = None
-        self._runs.append(run)
+    def merge(self, other: OrderedScores) -> Iterator[None]:
+        """Take all of another; pauses after each piece, so that the owner may spill."""
+        other._order()
+        for run in [*other._runs, *other._stored]:
+            for piece in _pieces(run):
+                self.size += int(piece.weights.sum())
+                self._index = None
+                self._runs.append(piece)
+                yield
 
     def _order(self) -> None:
         """Put the recent keys in page order: the radix pass."""
@@ -183,53 +213,60 @@ class OrderedScores:
         self._recent, self._n_recent = [], 0
         page = (keys >> keys.dtype.type(self.shift)).astype(np.uint16)
         per_page = np.bincount(page, minlength=_PAGES)
-        pages = np.flatnonzero(per_page)
         order = np.argsort(page, kind="stable")
-        if self.dtype.itemsize == 4:
-            low = keys.astype(np.uint16)  # the lower half
-        else:
-            low = keys & np.uint64((1 << 48) - 1)
-        bounds = np.concatenate([[0], np.cumsum(per_page[pages])])
-        self._runs.append(_Run(pages.astype(np.uint16), bounds, low[order]))
+        low = keys.astype(self.low) if self.low == np.uint16 else keys & self.wide.type((1 << self.shift) - 1)
+        pages = np.flatnonzero(per_page)
+        self._runs.append(_Run(pages.astype(np.uint16), *_bounds(per_page[pages]), low[order]))
 
     def spill(self, folder: str | None) -> None:
-        """Move the runs to disk, merged with the pages there."""
+        """Move the runs to disk, merged with those there."""
         self._order()
         if not self._runs:
             return
         index = self.index()
-        stored = _Stored(self.low, tempfile.TemporaryFile(dir=folder))  # noqa: SIM115 (it outlives this call)
-        for page in index.occupied:
-            stored.append(int(page), index.read(int(page)))
-        self._runs, self._index = [], None
-        if self._stored is not None:
-            self._stored.close()
-        self._stored = stored
+        loose, tallied, number_of = (_OnDisk(d, folder) for d in (self.low, self.low, np.dtype(np.int64)))
+        entries = np.zeros((2, _PAGES), np.int64)  # loose and tallied ones by page
+        weights = np.zeros(_PAGES, np.int64)  # of tallied ones
+        for first, last in spans(index.occupied, index.per_page):
+            span = index.read(first, last)
+            keys, number = span.tally()
+            page = (keys >> self.wide.type(self.shift)).astype(np.int64) - first
+            distinct = np.bincount(page, minlength=last - first + 1)
+            weight = np.bincount(page, weights=number, minlength=last - first + 1).astype(np.int64)
+            paired = distinct * (self.low.itemsize + number.itemsize) < weight * self.low.itemsize
+            for known, _ in span.tallied:  # once tallied, always: counts do not shrink
+                paired[(known >> self.wide.type(self.shift)).astype(np.int64) - first] = True
+            low = keys & self.wide.type((1 << self.shift) - 1)
+            as_pair = paired[page]
+            loose.append(np.repeat(low[~as_pair], number[~as_pair]))
+            tallied.append(low[as_pair])
+            number_of.append(number[as_pair])
+            here = slice(first, last + 1)
+            entries[0, here], entries[1, here] = np.where(paired, 0, weight), np.where(paired, distinct, 0)
+            weights[here] = np.where(paired, weight, 0)
+        self._runs, self._index, self._stored = [], None, []
+        pages = np.flatnonzero(entries[0])
+        self._stored.append(_Run(pages.astype(np.uint16), *_bounds(entries[0, pages]), loose))
+        pages = np.flatnonzero(entries[1])
+        bounds, _ = _bounds(entries[1, pages])
+        self._stored.append(_Run(pages.astype(np.uint16), bounds, weights[pages], tallied, number_of))
 
     def unordered(self) -> np.ndarray | None:
         """All keys as they came, while they are few enough not to be in page order yet."""
-        if self._runs or self._stored is not None:
+        if self._runs or self._stored:
             return None
-        return np.concatenate(
-            [np.empty(0, keys_of(np.empty(0, self.dtype), self.dtype).dtype), *self._recent]
-        )
+        return np.concatenate([np.empty(0, self.wide), *self._recent])
 
-    def index(self) -> _Index:
+    def index(self) -> Index:
+        """Where everything lies; valid until more is taken."""
         self._order()
         if self._index is None:
-            self._index = _Index(self._runs, self._stored)
+            self._index = Index([*self._runs, *self._stored], self.wide, self.shift)
         return self._index
 
-    def all_runs(self) -> Iterator[_Run]:
-        """Everything as runs in memory, those on disk a piece at a time."""
-        self._order()
-        yield from self._runs
-        if self._stored is not None:
-            yield from self._stored.runs()
-
-    def score(self, page: int, low: np.ndarray) -> np.ndarray:
-        wide = np.dtype(np.uint32 if self.dtype.itemsize == 4 else np.uint64)
-        return scores_of(np.bitwise_or(low.astype(wide), wide.type(page << self.shift)), self.dtype)
+    def score(self, keys: np.ndarray) -> np.ndarray:
+        """The scores of keys."""
+        return scores_of(keys, self.dtype)
 
     def count_from(self, threshold: float) -> int:
         """Pixels with `score >= threshold`."""
@@ -244,13 +281,10 @@ class OrderedScores:
             return 0
         if first == -np.inf:
             return self.size
-        key = int(keys_of(np.array([first], self.dtype), self.dtype)[0])
-        page, low = key >> self.shift, key & ((1 << self.shift) - 1)
+        key = keys_of(np.array([first], self.dtype), self.dtype)
+        page = int(key[0]) >> self.shift
         index = self.index()
-        above = int(index.per_page[page + 1 :].sum())
-        if not index.per_page[page]:
-            return above
-        return above + int(index.read(page).rank(np.array([low], self.low), self.low)[0][0])
+        return int(index.per_page[page + 1 :].sum()) + int(index.read(page, page).rank(key)[0][0])
 
     def ranked(self, k: int) -> float:
         """The (k+1)-th highest score."""
@@ -259,17 +293,17 @@ class OrderedScores:
         position = int(np.searchsorted(falling, k, "right"))
         page = _PAGES - 1 - position
         inside = k - (int(falling[position - 1]) if position else 0)
-        values, number = index.read(page).tally(self.low)
+        keys, number = index.read(page, page).tally()
         at = int(np.searchsorted(np.cumsum(number[::-1]), inside, "right"))
-        return float(self.score(page, values[::-1][at : at + 1])[0])
+        return float(self.score(keys[::-1][at : at + 1])[0])
 
     def histogram(self, edges: np.ndarray) -> np.ndarray:
         """Counts between edges, as numpy.histogram counts."""
         total = np.zeros(len(edges) - 1, np.int64)
         index = self.index()
-        for page in index.occupied:
-            values, number = index.read(int(page)).tally(self.low)
-            scores = self.score(int(page), values).astype(np.float64)
+        for first, last in spans(index.occupied, index.per_page):
+            keys, number = index.read(first, last).tally()
+            scores = self.score(keys).astype(np.float64)
             slot = np.searchsorted(edges, scores, "right") - 1
             slot[scores == edges[-1]] = len(edges) - 2
             inside = (slot >= 0) & (slot < len(total))
@@ -277,104 +311,95 @@ class OrderedScores:
         return total
 
     def __getstate__(self) -> dict[str, Any]:
-        runs = list(self.all_runs())  # first: it puts the recent keys in order
-        return {**self.__dict__, "_runs": runs, "_stored": None, "_index": None}
+        self._order()
+        runs = [piece for run in [*self._runs, *self._stored] for piece in _pieces(run)]
+        return {**self.__dict__, "_runs": runs, "_stored": [], "_index": None}
 
 
-class _Index:
-    """Where each page's entries lie, over all runs and the file."""
+def _bounds(per_page: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the pages of a run begin and end, and their sizes again."""
+    return np.concatenate([[0], np.cumsum(per_page)]), per_page
 
-    def __init__(self, runs: list[_Run], stored: _Stored | None) -> None:
-        self._runs, self._stored = runs, stored
-        self.per_page = np.zeros(_PAGES, np.int64) if stored is None else stored.weight.copy()
+
+def _pieces(run: _Run, entries: int = 1 << 24) -> Iterator[_Run]:
+    """A run as runs in memory, of about `entries` each (a page is not cut)."""
+    if isinstance(run.low, np.ndarray):
+        yield run
+        return
+    start = 0
+    while start < run.pages.size:
+        stop = int(np.searchsorted(run.bounds, run.bounds[start] + entries, "right"))
+        stop = min(max(stop - 1, start + 1), run.pages.size)
+        where = slice(int(run.bounds[start]), int(run.bounds[stop]))
+        yield _Run(
+            run.pages[start:stop],
+            run.bounds[start : stop + 1] - run.bounds[start],
+            run.weights[start:stop],
+            run.low[where],
+            None if run.counts is None else run.counts[where],
+        )
+        start = stop
+
+
+class Index:
+    """Where each page's entries lie, over all runs."""
+
+    def __init__(self, runs: list[_Run], wide: np.dtype, shift: int) -> None:
+        self._runs, self._wide, self._shift = runs, wide, shift
+        self.per_page = np.zeros(_PAGES, np.int64)
         for run in runs:
             self.per_page[run.pages] += run.weights
         self.occupied = np.flatnonzero(self.per_page)
         page = np.concatenate([np.empty(0, np.uint16), *(run.pages for run in runs)])
         order = np.argsort(page, kind="stable")
-        self._edges = np.searchsorted(page[order], np.arange(_PAGES + 1))
+        self._page = page[order]
+        self._edges = np.searchsorted(self._page, np.arange(_PAGES + 1))
         self._run = np.repeat(np.arange(len(runs)), [run.pages.size for run in runs])[order]
         self._start = np.concatenate([np.empty(0, np.int64), *(run.bounds[:-1] for run in runs)])[order]
         self._stop = np.concatenate([np.empty(0, np.int64), *(run.bounds[1:] for run in runs)])[order]
 
-    def read(self, page: int) -> _Page:
-        rows = slice(self._edges[page], self._edges[page + 1])
+    def read(self, first: int, last: int) -> Span:
+        """All entries of the pages from `first` to `last`."""
+        rows = slice(self._edges[first], self._edges[last + 1])
         loose: list[np.ndarray] = []
+        loose_pages: list[int] = []
         tallied: list[Pairs] = []
-        where = zip(
-            self._run[rows].tolist(), self._start[rows].tolist(), self._stop[rows].tolist(), strict=True
-        )
-        for number, start, stop in where:
+        for page, number, start, stop in zip(
+            self._page[rows].tolist(),
+            self._run[rows].tolist(),
+            self._start[rows].tolist(),
+            self._stop[rows].tolist(),
+            strict=True,
+        ):
             run = self._runs[number]
+            low = run.low[start:stop]
             if run.counts is None:
-                loose.append(run.low[start:stop])
+                loose.append(low)
+                loose_pages.append(page)
             else:
-                tallied.append((run.low[start:stop], run.counts[start:stop]))
-        if self._stored is not None:
-            self._stored.read(page, loose, tallied)
-        return _Page(loose, tallied)
+                keys = low.astype(self._wide) + self._wide.type(page << self._shift)
+                tallied.append((keys, run.counts[start:stop]))
+        keys = np.concatenate(loose).astype(self._wide) if loose else np.empty(0, self._wide)
+        if first == last:
+            keys += self._wide.type(first << self._shift)
+        elif loose:
+            start_of = np.array(loose_pages, self._wide) << self._wide.type(self._shift)
+            keys += np.repeat(start_of, [part.size for part in loose])
+        return Span(first << self._shift, first == last and self._shift == 16, keys, tallied)
 
 
-class _Stored:
-    """Pages in a temporary file, each as loose entries or as pairs, whichever is shorter."""
-
-    def __init__(self, low: np.dtype, file: BinaryIO | Any) -> None:
-        self._low, self._file = low, file
-        self.weight = np.zeros(_PAGES, np.int64)
-        self._offset = np.zeros(_PAGES, np.int64)
-        self._length = np.zeros(_PAGES, np.int64)
-        self._paired = np.zeros(_PAGES, bool)
-        self._end = 0
-
-    def append(self, page: int, content: _Page) -> None:
-        values, number = content.tally(self._low)
-        pair = self._low.itemsize + number.itemsize
-        if content.tallied or values.size * pair < content.n_loose * self._low.itemsize:
-            blocks = [values, number]
-            self._paired[page] = True
-        else:
-            blocks = [content.entries(self._low)]
-        self._length[page], self.weight[page] = blocks[0].size, number.sum()
-        self._offset[page] = self._end
-        for block in blocks:
-            self._end += self._file.write(np.ascontiguousarray(block).data)
-
-    def read(self, page: int, loose: list[np.ndarray], tallied: list[Pairs]) -> None:
-        length = int(self._length[page])
-        if not length:
-            return
-        self._file.seek(int(self._offset[page]))
-        values = np.frombuffer(self._file.read(length * self._low.itemsize), self._low)
-        if self._paired[page]:
-            tallied.append((values, np.frombuffer(self._file.read(length * 8), np.int64)))
-        else:
-            loose.append(values)
-
-    def runs(self, piece: int = 32 << 20) -> Iterator[_Run]:
-        """The content as runs of about `piece` bytes."""
-        for paired in (False, True):
-            pages: list[int] = []
-            parts: list[Pairs | np.ndarray] = []
-            held = 0
-            for page in np.flatnonzero((self._length > 0) & (self._paired == paired)):
-                loose: list[np.ndarray] = []
-                tallied: list[Pairs] = []
-                self.read(int(page), loose, tallied)
-                pages.append(int(page))
-                parts += tallied if paired else loose
-                held += int(self._length[page]) * (self._low.itemsize + 8 * paired)
-                if held >= piece:
-                    yield _as_run(pages, parts, paired)
-                    pages, parts, held = [], [], 0
-            if pages:
-                yield _as_run(pages, parts, paired)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _as_run(pages: list[int], parts: list[Any], paired: bool) -> _Run:
-    values = [part[0] for part in parts] if paired else parts
-    bounds = np.concatenate([[0], np.cumsum([v.size for v in values])])
-    counts = np.concatenate([part[1] for part in parts]) if paired else None
-    return _Run(np.array(pages, np.uint16), bounds, np.concatenate(values), counts)
+def spans(pages: np.ndarray, per_page: np.ndarray) -> list[tuple[int, int]]:
+    """The pages (ascending) as spans (first, last): neighbours together while `per_page` sums to little."""
+    before = np.concatenate([[0], np.cumsum(per_page)]).tolist()
+    found: list[tuple[int, int]] = []
+    first = last = -1
+    for page in pages.tolist():
+        if first >= 0 and before[page + 1] - before[first] <= _SPAN:
+            last = page
+            continue
+        if first >= 0:
+            found.append((first, last))
+        first = last = page
+    if first >= 0:
+        found.append((first, last))
+    return found

@@ -28,7 +28,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from clipomaly.errors import MetricError
-from clipomaly.metrics.pages import OrderedScores, keys_of, next_above, scores_of
+from clipomaly.metrics.pages import OrderedScores, keys_of, next_above, spans
 
 __all__ = ["IGNORE", "OperatingPoint", "PixelCounts", "PixelCurve", "PixelMetrics", "pixel_metrics"]
 
@@ -172,8 +172,7 @@ class PixelCounts:
             )
         self._swept.clear()
         for mine, theirs in ((self._positive, other._positive), (self._negative, other._negative)):
-            for run in theirs.all_runs():
-                mine.take(run)
+            for _ in mine.merge(theirs):
                 self._limit()
 
     def result(self) -> PixelMetrics:
@@ -296,19 +295,15 @@ def _chunks(
         values, number = np.unique(few, return_counts=True)
         many = np.sort(many)
         left, right = np.searchsorted(many, values, "left"), np.searchsorted(many, values, "right")
-        scores = scores_of(values, positive.dtype)
-        yield scores[::-1], number[::-1], (many.size - left)[::-1], (right - left)[::-1]
+        yield positive.score(values)[::-1], number[::-1], (many.size - left)[::-1], (right - left)[::-1]
         return
     pos, neg = positive.index(), negative.index()
     above = negative.size - np.cumsum(neg.per_page)  # negatives on higher pages
-    for page in pos.occupied[::-1].tolist():
-        values, number = pos.read(page).tally(positive.low)
-        values, number = values[::-1], number[::-1]
-        if neg.per_page[page]:
-            here, ties = neg.read(page).rank(values, negative.low)
-        else:
-            here = ties = np.zeros(values.size, np.int64)
-        yield positive.score(page, values), number, int(above[page]) + here, ties
+    for first, last in reversed(spans(pos.occupied, pos.per_page + neg.per_page)):
+        keys, number = pos.read(first, last).tally()
+        here, ties = neg.read(first, last).rank(keys)
+        scores, fp = positive.score(keys), above[last] + here
+        yield scores[::-1], number[::-1], fp[::-1], ties[::-1]
 
 
 class _Kept:
