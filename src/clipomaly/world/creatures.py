@@ -62,7 +62,7 @@ def person(
         bones += [Bone((-0.1, -0.1, 1.12), (-0.1, 0.1, 1.12), 0.03, 0.03, (0.8, 0.8, 0.75))]
     else:
         bones.append(Bone((-0.015, 0, 1.64), (0.0, 0, 1.70), 0.093, 0.085, hair))
-    body = skin(bones, 0.02, 0.014)
+    body = skin(bones, 0.026, 0.014)
     parts = [Part(body, "matte", "cloth")]
     if not vest and not sitting and rng.uniform() < 0.3:
         parts.append(

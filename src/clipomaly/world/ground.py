@@ -55,8 +55,7 @@ class Ground:
         j = np.arange(spokes - 1)
         fan = np.stack([np.full(spokes - 1, rings * spokes), j, j + 1], 1)
         faces = np.concatenate([grid_faces(rings, spokes)[:, ::-1], fan])
-        # Mitsuba's v runs upwards in a bitmap.
-        uv = np.concatenate([np.stack([u, 1 - v], -1).reshape(-1, 2), [[0.5, 1.0]]])
+        uv = np.concatenate([np.stack([u, v], -1).reshape(-1, 2), [[0.5, 0.0]]])
         return make(vertices, faces), uv
 
     def texture(self, texels: int) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:

@@ -35,8 +35,8 @@ def bone_distances(points: Float[np.ndarray, "n 3"], bones: Sequence[Bone]) -> F
         a, b = np.asarray(bone.a, np.float32), np.asarray(bone.b, np.float32)
         axis = b - a
         t = np.clip((points - a) @ axis / max(float(axis @ axis), 1e-9), 0, 1)
-        nearest = a + t[:, None] * axis
-        rows.append(np.linalg.norm(points - nearest, axis=1) - (bone.ra + t * (bone.rb - bone.ra)))
+        away = points - a - t[:, None] * axis
+        rows.append(np.sqrt(np.einsum("ij,ij->i", away, away)) - (bone.ra + t * (bone.rb - bone.ra)))
     return np.array(rows)
 
 

@@ -8,6 +8,7 @@ they are looked at can show (their mean is zero, so leaving them out is what an 
 from __future__ import annotations
 
 import functools
+import math
 
 import cv2
 import numpy as np
@@ -33,9 +34,13 @@ def field(
     ((3, 4), True)
     """
     shift = np.random.default_rng([seed, 11]).uniform(0, _SIDE, 2)
-    u = np.mod(x + int(shift[0]), _SIDE).astype(np.float32)
-    v = np.mod(y + int(shift[1]), _SIDE).astype(np.float32)
+    u, v = (_wrap(np.asarray(c, np.float32) + np.float32(int(d))) for c, d in zip((x, y), shift, strict=True))
     return cv2.remap(_tile(seed % 4), u, v, cv2.INTER_LINEAR)
+
+
+def _wrap(values: np.ndarray) -> np.ndarray:
+    """Modulo the tile's side; a good deal faster than np.mod."""
+    return values - np.float32(_SIDE) * np.floor(values * np.float32(1 / _SIDE))
 
 
 def fbm(
@@ -51,7 +56,7 @@ def fbm(
     for k in range(octaves):
         f = frequency * 2**k
         # Octaves are turned against each other, so that the lattice does not show.
-        c, s = np.cos(0.7 * k + 0.3), np.sin(0.7 * k + 0.3)
+        c, s = math.cos(0.7 * k + 0.3), math.sin(0.7 * k + 0.3)
         value = field((x * c - y * s) * f, (x * s + y * c) * f, seed + 31 * k)
         weight = np.clip(1.5 - 2.0 * np.asarray(footprint) * f, 0, 1) if np.any(footprint) else 1.0
         total += (0.5**k * weight * value).astype(np.float32)

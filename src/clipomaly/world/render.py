@@ -266,7 +266,7 @@ def _grain(mi: Any, dr: Any, kind: Any, p: Any, footprint: Any) -> Any:
         f = frequency * 2.0**octave
         fade = dr.clip(1.5 - 2 * footprint * f, 0, 1)
         base += 0.55**octave * fade * noise(p * f + 17.3 * octave)
-    factor = 1 + depth * 0.8 * base
+    factor = 1 + depth * dr.select(dr.abs(pattern - 1) < 0.5, 0.25, 0.8) * base
     # Bricks and tiles: the wall's running length is x + y, which serves walls along either axis.
     along, up = p.x + p.y, p.z
     row = dr.floor(up / 0.075)
@@ -306,7 +306,8 @@ def denoise(
     middle = cv2.medianBlur(np.ascontiguousarray(value, dtype=np.float32), 3)
     value = np.minimum(value, 1.6 * middle + 0.1)
     for step in (1, 2, 4):
-        tone = np.log1p(value.mean(-1))
+        # Neighbours are compared by their smoothed brightness: a single sample says too little.
+        tone = cv2.GaussianBlur(np.log1p(value.mean(-1)), (0, 0), 1.2 * strength)
         total = value.copy()
         weight = np.ones(depth.shape, np.float32)
         for dy in (-step, 0, step):

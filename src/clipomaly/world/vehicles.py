@@ -227,22 +227,17 @@ def van(rng: np.random.Generator) -> Thing:
                       (front - 0.15, height * 0.45), (front, height * 0.36)])  # fmt: skip
     bottom = _curve(xs, [(rear, 0.4), (rear + 0.3, 0.28), (front - 0.4, 0.25), (front, 0.36)])
     body = _cabin([(x, b, t, width, width * 0.88) for x, b, t in zip(xs, bottom, top, strict=True)], 7.0)
-    c = body.vertices[body.faces].mean(1)
-    z_top = np.interp(c[:, 0], xs, top)
-    glass = (
-        (c[:, 0] > front - 1.62)
-        & (c[:, 0] < front - 0.86)
-        & (c[:, 2] > height * 0.56)
-        & (c[:, 2] > z_top - 0.12)
-        & (np.abs(c[:, 1]) < 0.8)
-    )
-    glass |= (
-        (np.abs(c[:, 1]) > 0.7)
-        & (c[:, 0] > front - 2.1)
-        & (c[:, 0] < front - 1.1)
-        & (c[:, 2] > height * 0.55)
-        & (c[:, 2] < z_top - 0.16)
-    )
+    # Windows are chosen by the row and column of the loft's grid, so that their edges are clean.
+    n = 40
+    cell = np.tile(np.arange((len(xs) - 1) * n), 2)
+    row, col = cell // n, cell % n
+    ring = superellipse(1.0, 1.0, 7.0, n)[::-1]
+    middle = (ring + np.roll(ring, -1, axis=0)) / 2
+    y, z, x = middle[col, 0], middle[col, 1], (xs[row] + xs[row + 1]) / 2
+    screen = (x > front - 1.62) & (x < front - 0.84) & (z > 0.42) & (np.abs(y) < 0.46)
+    door = (np.abs(y) > 0.44) & (z > 0.08) & (z < 0.40) & (x > front - 2.1) & (x < front - 1.15)
+    glass = np.zeros(len(body.faces), bool)
+    glass[: len(cell)] = screen | door
     parts = [Part(Mesh(body.vertices, body.faces[~glass], np.broadcast_to(paint, body.vertices.shape)), "paint"),
              Part(Mesh(body.vertices, body.faces[glass], np.full_like(body.vertices, 0.02)), "glass")]  # fmt: skip
     for s in (-1, 1):

@@ -1,0 +1,163 @@
+"""What pavement looks like: asphalt and concrete with their wear, markings, cracks, patches, joints and water.
+
+Every function paints on arrays of ground coordinates, so that any resolution can be asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+from clipomaly.world.noise import fbm, field
+
+Field = Float[np.ndarray, "h w"]
+
+
+def smooth(edge0: float, edge1: float, x: np.ndarray) -> np.ndarray:
+    """0 below edge0, 1 above edge1, smooth between.
+
+    >>> smooth(0.0, 1.0, np.array([-1.0, 0.5, 2.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    t = np.clip((x - edge0) / (edge1 - edge0), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wear:
+    """How old and how wet a pavement is; every number from 0 to 1."""
+
+    tone: float = 0.5
+    cracks: float = 0.3
+    patches: float = 0.3
+    stains: float = 0.3
+    rubber: float = 0.0
+    wet: float = 0.0
+    puddles: float = 0.0
+    seed: int = 0
+
+
+def asphalt(x: Field, y: Field, fp: Field, wear: Wear, lane: Field) -> tuple[np.ndarray, Field]:
+    """Colour and roughness of asphalt; `lane` is the distance to the middle of the nearest lane."""
+    s = wear.seed
+    base = 0.075 + 0.10 * wear.tone
+    grain = (
+        0.36 * fbm(x, y, 55, 2, s + 1, fp)
+        + 0.10 * fbm(x, y, 9, 3, s + 2, fp)
+        + 0.055 * fbm(x, y, 0.3, 4, s + 3, fp)
+    )
+    value = base * (1 + grain)
+    along = fbm(x * 0.12, y, 1.1, 3, s + 4, fp)
+    # Wheels polish two tracks a lane; oil drips between them.
+    track = np.exp(-(((np.abs(lane) - 0.78) / 0.33) ** 2))
+    value *= 1 + (0.16 * wear.tone - 0.10) * track * (1 + 0.6 * along)
+    value *= 1 - 0.20 * wear.stains * np.exp(-((lane / 0.35) ** 2)) * (0.7 + 0.6 * along)
+    spots = smooth(0.72, 0.9, field(x * 1.7, y * 1.7, s + 5)) * smooth(
+        0.1, 0.5, fbm(x, y, 0.15, 2, s + 6, fp)
+    )
+    value *= 1 - 0.55 * wear.stains * spots
+    color = value[..., None] * np.array([1.02, 1.0, 0.97])
+    rough = np.full_like(x, 0.85)
+    color, rough = _patches(x, y, fp, wear, color, rough)
+    crack = _cracks(x, y, fp, wear)
+    color = color * (1 - 0.75 * crack[..., None])
+    return color, rough
+
+
+def _patches(
+    x: Field, y: Field, fp: Field, wear: Wear, color: np.ndarray, rough: Field
+) -> tuple[np.ndarray, Field]:
+    """Rectangles of newer asphalt, with a sealed rim."""
+    rng = np.random.default_rng([wear.seed, 5])
+    for _ in range(int(round(9 * wear.patches))):
+        cx, cy = rng.uniform(4, 60), rng.uniform(-5, 5)
+        w, h, tone = rng.uniform(0.8, 5.0), rng.uniform(0.5, 2.2), rng.uniform(0.55, 1.2)
+        wob = 0.04 * field(x * 2, y * 2, wear.seed + 7)
+        d = np.maximum(np.abs(x - cx) - w / 2, np.abs(y - cy) - h / 2) + wob
+        inside = 1 - smooth(-0.02, 0.01, d)
+        rim = np.exp(-((d / np.maximum(0.035, fp)) ** 2)) * np.minimum(1, 0.035 / np.maximum(fp, 1e-3))
+        color = color * (1 + (tone - 1) * inside)[..., None] * (1 - 0.55 * rim)[..., None]
+    return color, rough
+
+
+def _cracks(x: Field, y: Field, fp: Field, wear: Wear) -> Field:
+    """Thin lines where slow noise crosses zero, only in some areas."""
+    s = wear.seed
+    width = np.maximum(0.010, fp)
+    thin = np.zeros_like(x)
+    for k, f in enumerate((0.35, 0.8)):
+        wx = x + 0.25 * fbm(x, y, 1.5, 3, s + 20 + k, fp)
+        wy = y + 0.25 * fbm(x, y, 1.5, 3, s + 30 + k, fp)
+        n = field(wx * f, wy * f, s + 40 + k)
+        where = smooth(0.35 - 0.5 * wear.cracks, 0.6 - 0.3 * wear.cracks, fbm(x, y, 0.07, 2, s + 50 + k))
+        slope = 1.2 * f
+        thin = np.maximum(thin, where * np.exp(-((n / slope / width) ** 2)) * np.minimum(1, 0.014 / width))
+    return thin * min(1.0, wear.cracks * 2)
+
+
+def paint(
+    color: np.ndarray,
+    amount: Field,
+    tint: tuple[float, float, float],
+    x: Field,
+    y: Field,
+    fp: Field,
+    age: float,
+    seed: int,
+) -> np.ndarray:
+    """Road paint of one tint; `age` wears it through to the pavement."""
+    worn = 1 - age * smooth(-0.15, 0.55, fbm(x, y, 5, 4, seed, fp) + 0.7 * age - 0.3)
+    fine = 1 - 0.25 * age * np.abs(fbm(x, y, 40, 2, seed + 1, fp))
+    a = np.clip(amount * worn * fine, 0, 1)[..., None]
+    dirt = 1 - 0.25 * age + 0.06 * fbm(x, y, 2, 3, seed + 2, fp)[..., None]
+    return color * (1 - a) + np.array(tint) * dirt * a
+
+
+def band(d: Field, half: float, fp: Field) -> Field:
+    """1 within `half` metres of a line at distance d, with an edge as soft as a sample is large."""
+    soft = np.maximum(fp * 0.5, 0.006)
+    return np.clip((half - np.abs(d)) / soft + 0.5, 0, 1) * np.minimum(1, 2 * half / np.maximum(fp, 1e-4))
+
+
+def dashes(s: Field, on: float, off: float, shift: float = 0.0) -> Field:
+    """1 on the strokes of a broken line."""
+    return (np.mod(s + shift, on + off) < on).astype(np.float32)
+
+
+def concrete(x: Field, y: Field, fp: Field, wear: Wear, slab: float = 7.5) -> tuple[np.ndarray, Field]:
+    """Colour and roughness of concrete slabs with sealed joints."""
+    s = wear.seed
+    ix, iy = np.floor(x / slab), np.floor(y / slab)
+    tone = field(ix * 7.13 + 0.5, iy * 3.77 + 0.5, s + 1)
+    grain = (
+        0.10 * fbm(x, y, 40, 2, s + 2, fp)
+        + 0.07 * fbm(x, y, 3, 4, s + 3, fp)
+        + 0.13 * fbm(x, y, 0.25, 4, s + 4, fp)
+    )
+    value = (0.22 + 0.16 * wear.tone) * (1 + 0.13 * tone + grain)
+    jx = (x / slab - np.round(x / slab)) * slab
+    jy = (y / slab - np.round(y / slab)) * slab
+    joint = np.maximum(band(jx, 0.013, fp), band(jy, 0.013, fp))
+    halo = np.maximum(np.exp(-((jx / 0.25) ** 2)), np.exp(-((jy / 0.25) ** 2)))
+    stain = smooth(0.15, 0.7, fbm(x, y, 0.35, 4, s + 5, fp)) * wear.stains
+    drops = smooth(0.75, 0.92, field(x * 1.3, y * 1.3, s + 6)) * wear.stains
+    value *= (1 - 0.72 * joint) * (1 - 0.10 * halo) * (1 - 0.35 * stain) * (1 - 0.55 * drops)
+    color = value[..., None] * np.array([1.03, 1.0, 0.94])
+    crack = _cracks(x, y, fp, dataclasses.replace(wear, cracks=wear.cracks * 0.7))
+    return color * (1 - 0.5 * crack[..., None]), np.full_like(x, 0.8)
+
+
+def water(
+    color: np.ndarray, rough: Field, x: Field, y: Field, fp: Field, wear: Wear
+) -> tuple[np.ndarray, Field]:
+    """Wet pavement is darker and smoother; where it lies low, water stands and mirrors."""
+    if wear.wet <= 0 and wear.puddles <= 0:
+        return color, rough
+    low = fbm(x, y * 1.6, 0.22, 4, wear.seed + 60, fp)
+    damp = np.clip(wear.wet + 0.25 * fbm(x, y, 0.5, 3, wear.seed + 61, fp) * (wear.wet > 0), 0, 1)
+    pool = smooth(0.62 - 0.75 * wear.puddles, 0.70 - 0.75 * wear.puddles, low) * min(1.0, wear.puddles * 4)
+    dark = (1 - 0.42 * damp) * (1 - 0.35 * pool)
+    rough = rough * (1 - 0.62 * damp) * (1 - pool) + 0.035 * pool
+    return color * dark[..., None], rough
