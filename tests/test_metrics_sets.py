@@ -210,7 +210,7 @@ def test_aupro_refuses_what_has_no_answer() -> None:
     with pytest.raises(MetricError, match="other values"):
         aupro(scores, good + 2)
     with pytest.raises(MetricError, match=r"\(0, 1\]"):
-        aupro(scores, good, limit=0)
+        aupro(scores, good, limit=0.0)
 
 
 def test_image_metrics_are_those_of_scikit_learn() -> None:
@@ -307,8 +307,8 @@ def test_the_smallest_detectable_size_tolerates_rare_misses_above_it() -> None:
     sizes = np.array([1.0, 0.5, 0.5, 0.4, 0.3, 0.2, 0.1, 0.9])
     ranges = np.array([5.0] * 7 + [15.0])
     found = np.array([0, 1, 1, 1, 1, 0, 0, 0], bool)
-    assert smallest_detectable(sizes, ranges, found, [0, 10, 20, 30], recall=0.8) == [0.3, None, None]
-    assert smallest_detectable(sizes, ranges, found, [0, 10, 20], recall=0.95) == [None, None]
+    assert smallest_detectable(sizes, ranges, found, [0.0, 10.0, 20.0, 30.0], recall=0.8) == [0.3, None, None]
+    assert smallest_detectable(sizes, ranges, found, [0.0, 10.0, 20.0], recall=0.95) == [None, None]
 
 
 def test_first_detection_and_confirmation() -> None:

@@ -38,7 +38,7 @@ class Interval:
 
     def contains(self, value: float) -> bool:
         """Whether a value lies inside, ends included."""
-        return self.low <= value <= self.high
+        return bool(self.low <= value <= self.high)
 
 
 def bootstrap_interval(
@@ -61,7 +61,7 @@ def bootstrap_interval(
 
 def paired_difference(
     rows: Num[np.ndarray, "frames ..."],
-    other: Num[np.ndarray, "frames ..."],
+    other: Num[np.ndarray, "_ ..."],
     statistic: Statistic,
     *,
     resamples: int = 1000,
@@ -99,10 +99,10 @@ def share_interval(part: int, whole: int, level: float = 0.95) -> Interval:
     )
 
 
-def mean_of(rows: Float[np.ndarray, "*b 2"]) -> Float[np.ndarray, "*b"]:
+def mean_of(rows: Num[np.ndarray, "*b 2"]) -> Float[np.ndarray, "*b"]:
     """The mean of rows (sum, number); NaN where the number is 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return rows[..., 0] / rows[..., 1]
+        return np.asarray(rows[..., 0] / rows[..., 1])
 
 
 def _replicates(rows: np.ndarray, statistic: Statistic, resamples: int, seed: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from typing import Final
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Float, Integer, Shaped
 
 from clipomaly.errors import MetricError
 
@@ -86,8 +86,8 @@ class ComponentMetrics:
 
 
 def match_components(
-    predicted: Bool[np.ndarray, "h w"],
-    labels: Integer[np.ndarray, "h w"],
+    predicted: Shaped[np.ndarray, "h w"],
+    labels: Integer[np.ndarray, "..."],
     minimum: MinimumSizes = ANOMALY_TRACK,
 ) -> ComponentMatch:
     """Compare a binary prediction with labels (0 known, 1 anomaly, 255 ignored).
@@ -171,19 +171,19 @@ def f1_star_of(rows: Float[np.ndarray, "*b row"]) -> Float[np.ndarray, "*b"]:
     """F1* of summed rows; NaN where there is nothing to find and nothing found."""
     tp, fn, fp = rows[..., :_T], rows[..., _T : 2 * _T], rows[..., 2 * _T : 3 * _T]
     with np.errstate(invalid="ignore"):
-        return (2 * tp / (2 * tp + fn + fp)).mean(axis=-1)
+        return np.asarray((2 * tp / (2 * tp + fn + fp)).mean(axis=-1))
 
 
 def siou_of(rows: Float[np.ndarray, "*b row"]) -> Float[np.ndarray, "*b"]:
     """Mean sIoU of summed rows."""
     with np.errstate(invalid="ignore"):
-        return rows[..., -4] / rows[..., -3]
+        return np.asarray(rows[..., -4] / rows[..., -3])
 
 
 def ppv_of(rows: Float[np.ndarray, "*b row"]) -> Float[np.ndarray, "*b"]:
     """Mean PPV of summed rows."""
     with np.errstate(invalid="ignore"):
-        return rows[..., -2] / rows[..., -1]
+        return np.asarray(rows[..., -2] / rows[..., -1])
 
 
 class ComponentCounts:
@@ -201,7 +201,7 @@ class ComponentCounts:
         self.total = np.zeros(3 * _T + 4)
 
     def add(
-        self, predicted: Bool[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]
+        self, predicted: Shaped[np.ndarray, "h w"], labels: Integer[np.ndarray, "..."]
     ) -> Float[np.ndarray, " row"]:
         """Count one frame; returns its row, for intervals over frames."""
         row = component_row(match_components(predicted, labels, self.minimum))

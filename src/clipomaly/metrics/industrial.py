@@ -57,7 +57,7 @@ class ProCounts:
         self._negative = OrderedScores(_FLOAT32)
         self._parts: list[_Weighted] = []
 
-    def add(self, scores: Shaped[np.ndarray, "h w"], labels: Integer[np.ndarray, "h w"]) -> None:
+    def add(self, scores: Shaped[np.ndarray, "h w"], labels: Integer[np.ndarray, "..."]) -> None:
         """Count one image: labels 0 (good), 1 (defect), 255 (left out)."""
         if scores.shape != labels.shape or scores.ndim != 2:
             raise MetricError(f"scores {scores.shape} and labels {labels.shape} differ: make both [h, w]")

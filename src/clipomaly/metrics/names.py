@@ -140,4 +140,4 @@ class NamingCounts:
 def naming_share_of(rows: Float[np.ndarray, "*b row"], figure: str) -> Float[np.ndarray, "*b"]:
     """A share such as "top1" of summed rows, for intervals; NaN where there is no region."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return rows[..., NAMING_ROW.index(figure)] / rows[..., 0]
+        return np.asarray(rows[..., NAMING_ROW.index(figure)] / rows[..., 0])

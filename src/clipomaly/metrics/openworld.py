@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Integer
+from jaxtyping import Float, Int, Integer, Num
 
 from clipomaly.errors import MetricError
 
@@ -49,7 +49,7 @@ class OpenWorldMetrics:
 
 def confusion_of(
     predicted: Integer[np.ndarray, "*shape"],
-    truth: Integer[np.ndarray, "*shape"],
+    truth: Integer[np.ndarray, "..."],
     n_known: int,
     ignore: int = 255,
 ) -> Int[np.ndarray, "k k"]:
@@ -79,7 +79,7 @@ def confusion_of(
 # --- figures of summed matrices [*b, k, k]; NaN where undefined ---
 
 
-def iou_of(confusion: Float[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b k"]:
+def iou_of(confusion: Num[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b k"]:
     """IoU by class."""
     hit = np.diagonal(confusion, axis1=-2, axis2=-1)
     union = confusion.sum(axis=-1) + confusion.sum(axis=-2) - hit
@@ -87,22 +87,22 @@ def iou_of(confusion: Float[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b k"]:
         return hit / union
 
 
-def known_miou_of(confusion: Float[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
+def known_miou_of(confusion: Num[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
     """Mean IoU of the known classes."""
     return _mean(iou_of(confusion)[..., :-1])
 
 
-def unknown_iou_of(confusion: Float[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
+def unknown_iou_of(confusion: Num[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
     """IoU of the unknown."""
-    return iou_of(confusion)[..., -1]
+    return np.asarray(iou_of(confusion)[..., -1])
 
 
-def miou_of(confusion: Float[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
+def miou_of(confusion: Num[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
     """Mean IoU over the known classes and the unknown."""
     return _mean(iou_of(confusion))
 
 
-def miou_2class_of(confusion: Float[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
+def miou_2class_of(confusion: Num[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
     """Mean IoU of known and unknown, the known classes joined."""
     known = confusion[..., :-1, :-1].sum(axis=(-1, -2))
     joined = np.stack(
@@ -119,7 +119,7 @@ def _mean(iou: np.ndarray) -> np.ndarray:
     """The mean over the last axis of what is defined; NaN where nothing is."""
     defined = np.isfinite(iou)
     with np.errstate(invalid="ignore"):
-        return np.where(defined, iou, 0).sum(axis=-1) / defined.sum(axis=-1)
+        return np.asarray(np.where(defined, iou, 0).sum(axis=-1) / defined.sum(axis=-1))
 
 
 class OpenWorldCounts:
@@ -141,7 +141,7 @@ class OpenWorldCounts:
         self.confusion = np.zeros((n_known + 1, n_known + 1), np.int64)
 
     def add(
-        self, predicted: Integer[np.ndarray, "*shape"], truth: Integer[np.ndarray, "*shape"]
+        self, predicted: Integer[np.ndarray, "*shape"], truth: Integer[np.ndarray, "..."]
     ) -> Int[np.ndarray, "k k"]:
         """Count one frame; returns its matrix, for intervals over frames."""
         matrix = confusion_of(predicted, truth, self.n_known, self.ignore)

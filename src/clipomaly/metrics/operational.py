@@ -67,8 +67,8 @@ class OperationalMetrics:
 
 def frame_row(
     flagged: Bool[np.ndarray, "h w"],
-    labels: Integer[np.ndarray, "h w"],
-    corridor: Bool[np.ndarray, "h w"],
+    labels: Integer[np.ndarray, "..."],
+    corridor: Bool[np.ndarray, "..."],
     minimum: int = 1,
 ) -> Float[np.ndarray, " 7"]:
     """What one frame adds: the counts named at the head of this file, in its order, without km and hours."""
@@ -121,8 +121,8 @@ class OperationalCounts:
     def add(
         self,
         flagged: Bool[np.ndarray, "h w"],
-        labels: Integer[np.ndarray, "h w"],
-        corridor: Bool[np.ndarray, "h w"],
+        labels: Integer[np.ndarray, "..."],
+        corridor: Bool[np.ndarray, "..."],
         *,
         slices: Mapping[str, str] | None = None,
         km: float = 0.0,
@@ -195,9 +195,8 @@ def smallest_detectable(
 ) -> list[float | None]:
     """By range bin, the smallest size from which on at least `recall` of the objects are found, or None.
 
-    >>> smallest_detectable(
-    ...     np.array([0.1, 0.2, 0.4]), np.array([5.0, 5.0, 5.0]), np.array([False, True, True]), [0, 10, 20]
-    ... )
+    >>> found = np.array([False, True, True])
+    >>> smallest_detectable(np.array([0.1, 0.2, 0.4]), np.full(3, 5.0), found, [0.0, 10.0, 20.0])
     [0.2, None]
     """
     answer: list[float | None] = []

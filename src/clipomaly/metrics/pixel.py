@@ -142,7 +142,7 @@ class PixelCounts:
         """Known pixels so far."""
         return self._negative.size
 
-    def add(self, scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "*shape"]) -> None:
+    def add(self, scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "..."]) -> None:
         """Count one frame, or any array of pixels. A refused frame leaves the counts as they were."""
         scores, labels = np.asarray(scores), np.asarray(labels)
         if scores.shape != labels.shape:
@@ -203,7 +203,7 @@ class PixelCounts:
         # The (k+1)-th highest negative must stay below the threshold, so the next number above is the lowest.
         k = int(np.floor(fpr * self.n_negative * (1 + 1e-12)))
         score = self._negative.ranked(k)
-        return float(next_above(np.array(score, self.dtype)))
+        return float(next_above(np.array([score], self.dtype))[0])
 
     def histogram(
         self, edges: Float[np.ndarray, " e"]
@@ -232,7 +232,7 @@ class PixelCounts:
         return {**self.__dict__, "_swept": {}}
 
 
-def pixel_metrics(scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "*shape"]) -> PixelMetrics:
+def pixel_metrics(scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "..."]) -> PixelMetrics:
     """The exact metrics of arrays that are already at hand (float64 is kept as it is).
 
     >>> pixel_metrics(np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])).auroc

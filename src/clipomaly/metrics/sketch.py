@@ -42,7 +42,7 @@ class FrameSketches:
         self._cuts: np.ndarray | None = None
         self._bin = np.empty(0, np.uint16)  # the bin of each code, once the bins are fixed
 
-    def add(self, scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "*shape"]) -> None:
+    def add(self, scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "..."]) -> None:
         """Count one frame; labels are 0, 1 and 255 (left out)."""
         labels, scores = np.asarray(labels).reshape(-1), np.asarray(scores).reshape(-1)
         frame = (_codes(scores[labels == 0]), _codes(scores[labels == 1]))
@@ -117,7 +117,7 @@ def ap_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
     tp, fp, n_pos, _ = _curve(rows)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.where(tp + fp > 0, tp / (tp + fp), 0.0)
-        return (np.diff(tp, axis=-1, prepend=0) * precision).sum(axis=-1) / n_pos[..., 0]
+        return np.asarray((np.diff(tp, axis=-1, prepend=0) * precision).sum(axis=-1) / n_pos[..., 0])
 
 
 def auroc_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
@@ -125,7 +125,7 @@ def auroc_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
     tp, fp, n_pos, n_neg = _curve(rows)
     new, ties = np.diff(tp, axis=-1, prepend=0), np.diff(fp, axis=-1, prepend=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (new * (n_neg - fp + ties / 2)).sum(axis=-1) / (n_pos * n_neg)[..., 0]
+        return np.asarray((new * (n_neg - fp + ties / 2)).sum(axis=-1) / (n_pos * n_neg)[..., 0])
 
 
 def fpr95_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
