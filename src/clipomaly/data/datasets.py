@@ -211,7 +211,7 @@ def _camvid(folder: Path, split: str | None) -> list[Sample]:
 
 
 def _cityscapes(folder: Path, split: str | None) -> list[Sample]:
-    """leftImg8bit/SPLIT/CITY/*_leftImg8bit.png + gtFine/SPLIT/CITY/*_gtFine_labelIds.png or …labelTrainIds."""
+    """leftImg8bit/SPLIT/CITY/*_leftImg8bit.png + gtFine/SPLIT/CITY/*_gtFine_labelIds.png or labelTrainIds."""
     by_id = {v: CITYSCAPES_TRAIN_IDS.get(v, IGNORE) for v in range(256)}
     by_train_id = {**{c: c for c in range(19)}, IGNORE: IGNORE}
     samples = []

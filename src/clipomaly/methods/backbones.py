@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -34,6 +34,7 @@ class Reading:
     """τ of cosines; None: `known` are unbounded logits."""
 
 
+@runtime_checkable
 class Backbone(Protocol):
     """What baselines run on."""
 

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
@@ -325,7 +326,7 @@ def load_fit(path: str | Path, name: str, *, model_hash: str) -> Fit:
             return Neighbours(file["kept"], int(file["k"]))
     except FileNotFoundError as error:
         raise ConfigError(f"{path} does not exist: fit baseline {name} first") from error
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, BadZipFile) as error:
         raise ConfigError(f"{path} is not a fit of a baseline ({error}): fit anew") from error
 
 
