@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clipomaly.encoders import textcache
+from clipomaly.encoders.folder import cache_folder, fingerprint_files
 from clipomaly.encoders.prompts import TextBank, bank_of_names, bank_of_vocabulary, build_bank, fill_template
 from clipomaly.encoders.seam import EncoderSpec
 from clipomaly.errors import ConfigError
@@ -197,4 +198,16 @@ def test_shipped_vectors_come_first_and_only_for_their_own_model(tmp_path):
 def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("CLIPOMALY_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert textcache.cache_folder() == tmp_path / "clipomaly"
+    assert cache_folder() == tmp_path / "clipomaly"
+
+
+def test_fingerprints_follow_the_bytes_even_of_large_files(monkeypatch, tmp_path):
+    monkeypatch.setattr("clipomaly.encoders.folder._LARGE", 10)
+    file = tmp_path / "weights"
+    file.write_bytes(b"a" * 100)
+    first = fingerprint_files([file], "vanilla")
+    assert list((tmp_path / "cache" / "digests").iterdir())
+    assert fingerprint_files([file], "vanilla") == first
+    assert fingerprint_files([file], "sclip") != first
+    file.write_bytes(b"a" * 99 + b"b")
+    assert fingerprint_files([file], "vanilla") != first

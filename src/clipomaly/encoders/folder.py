@@ -10,11 +10,13 @@ texts.npz             optional: text vectors made ahead of time (`encoders.textc
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from clipomaly.encoders.seam import EncoderSpec
 from clipomaly.errors import ModelError
 
 __all__ = [
+    "cache_folder",
     "fingerprint_files",
     "read_spec",
     "text_fingerprint",
@@ -35,6 +38,8 @@ WEIGHTS_FILE = "model.safetensors"
 TEXT_GRAPH = "text.onnx"
 TOKENIZER_FILE = "tokenizer.json"
 TEXTS_FILE = "texts.npz"
+#: Hashing this many bytes takes a noticeable part of a second.
+_LARGE = 1 << 26
 
 
 def image_graph(variant: str) -> str:
@@ -80,9 +85,39 @@ def fingerprint_files(paths: Iterable[Path], *words: str) -> str:
     for path in paths:
         if path.is_file():
             digest.update(path.name.encode() + b"\0")
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+            state = path.stat()
+            digest.update(_digest(path, state.st_size, state.st_mtime_ns))
     return digest.hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, changed: int) -> bytes:
+    """SHA-256 of a file. Of a large one it is kept in the user's cache until the file changes."""
+    note = None
+    if size > _LARGE:
+        key = hashlib.sha256(f"{path.resolve()}\0{size}\0{changed}".encode()).hexdigest()[:32]
+        note = cache_folder() / "digests" / key
+        with contextlib.suppress(OSError):
+            kept = note.read_bytes()
+            if len(kept) == hashlib.sha256().digest_size:
+                return kept
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").digest()
+    if note is not None:
+        with contextlib.suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            temporary = note.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_bytes(digest)
+            temporary.replace(note)
+    return digest
+
+
+def cache_folder() -> Path:
+    """Where this user's caches lie: `$CLIPOMALY_CACHE`, else under `$XDG_CACHE_HOME`, else `~/.cache`."""
+    if os.environ.get("CLIPOMALY_CACHE"):
+        return Path(os.environ["CLIPOMALY_CACHE"])
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "clipomaly"
 
 
 def text_fingerprint(folder: Path) -> str:
