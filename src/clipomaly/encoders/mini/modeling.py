@@ -11,7 +11,6 @@ Importing this file teaches `AutoConfig` and `AutoModel` the model type `clipoma
 
 from __future__ import annotations
 
-import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig

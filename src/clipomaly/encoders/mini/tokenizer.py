@@ -1,7 +1,7 @@
-"""mini's own tokenizer: CLIP's byte-level BPE with a few thousand entries, trained on names and templates.
+"""mini's own tokenizer: CLIP's byte-level BPE with a few thousand entries, trained on names.
 
-Ids: 256 bytes, 256 bytes that end a word, the merges in order, then the start and (highest) the end token. With
-every byte present there is no unknown token, so the end token never appears inside a text.
+Ids: 256 bytes, 256 bytes that end a word, the merges in order, then the start and (highest) the end token.
+With every byte present there is no unknown token, so the end token never appears inside a text.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-from tokenizers import Regex
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
 __all__ = ["build_tokenizer", "byte_alphabet"]
@@ -35,12 +34,17 @@ def build_tokenizer(texts: Iterable[str], size: int, context: int) -> CLIPTokeni
         [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
     )
     trained.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(SPLIT), behavior="removed", invert=True),
-         pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        [
+            pre_tokenizers.Split(Regex(SPLIT), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
     )
     alphabet = byte_alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=size + 1024, end_of_word_suffix="</w>", initial_alphabet=alphabet, show_progress=False,
+        vocab_size=size + 1024,
+        end_of_word_suffix="</w>",
+        initial_alphabet=alphabet,
+        show_progress=False,
         special_tokens=[],
     )
     trained.train_from_iterator(texts, trainer)

@@ -10,6 +10,7 @@ from them within minutes, so the transformer blocks stand on top of it instead o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,8 @@ class ConvUnit(nn.Module):
         """Merge the norm's statistics into the weights: w' = w·γ/σ, b' = β − μ·γ/σ."""
         if isinstance(self.norm, nn.BatchNorm2d):
             bn, conv = self.norm, self.conv
-            assert bn.running_mean is not None and bn.running_var is not None
+            assert bn.running_mean is not None
+            assert bn.running_var is not None
             gain = bn.weight / torch.sqrt(bn.running_var + bn.eps)
             conv.weight.mul_(gain[:, None, None, None])
             conv.bias = nn.Parameter(bn.bias - bn.running_mean * gain)
@@ -74,7 +76,7 @@ class Trunk(nn.Module):
         super().__init__()
         self.stem = ConvUnit(3, widths[0], kernel=6, stride=2, folded=folded)
         stages: list[nn.Module] = []
-        for before, width in zip(widths[:-1], widths[1:], strict=True):
+        for before, width in pairwise(widths):
             stages += [ConvUnit(before, width, stride=2, folded=folded), ResidualUnit(width, folded=folded)]
         self.stages = nn.Sequential(*stages)
 

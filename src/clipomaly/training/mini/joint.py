@@ -1,7 +1,7 @@
 """Stage 3 of mini: pictures meet words, patch by patch.
 
-With E the unit patch vectors, T the unit text vectors of names drawn afresh each step (synonyms, templates), and
-s = cos(E, T)/τ:
+With E the unit patch vectors, T the unit text vectors of names drawn afresh each step (synonyms,
+templates), and s = cos(E, T)/τ:
 
     known    −log Σ_{c allowed} p(c),        p = softmax(s over a vocabulary ∪ {b/τ})
     unknown  −log p(b) − ½·mean_c log softmax(s)_c      on pasted and segmented things: low, and flat
@@ -31,25 +31,32 @@ from torch import Tensor, nn
 
 from clipomaly.encoders.mini.modeling import MiniCLIPModel
 from clipomaly.training.mini.names import KNOWN, Lexicon
-from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, IGNORE, LABELS, OUTLIER, allowed
+from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, LABELS, OUTLIER, allowed
 from clipomaly.training.mini.scenes import Canvas, Material, SceneMaker, class_names
 from clipomaly.training.mini.team import ALONE, Team
 from clipomaly.training.mini.text import TextCoder
 
 __all__ = ["JointRecipe", "known_words", "train_joint"]
 
-SIZES = ((256, 448), (320, 448), (320, 512), (384, 640))
 _CAMVID_WORDS = {
-    "pavement": KNOWN["sidewalk"], "tree": KNOWN["vegetation"], "sign": KNOWN["traffic sign"],
-    "pedestrian": KNOWN["person"], "bicyclist": KNOWN["rider"],
+    "pavement": KNOWN["sidewalk"],
+    "tree": KNOWN["vegetation"],
+    "sign": KNOWN["traffic sign"],
+    "pedestrian": KNOWN["person"],
+    "bicyclist": KNOWN["rider"],
 }
 
 
 @dataclass(frozen=True)
 class JointRecipe:
-    """Stage 3's settings. `minutes` ends the schedule early by the clock (0: by steps alone)."""
+    """Stage 3's settings.
+
+    `horizon` is the step at which the schedule ends, where that is later than the run itself (0: at `steps`);
+    `minutes` ends the schedule early by the clock (0: by steps alone).
+    """
 
     steps: int = 3000
+    horizon: int = 0
     minutes: float = 0.0
     roads: int = 3
     mosaics: float = 0.6
@@ -62,11 +69,20 @@ class JointRecipe:
     pastes: bool = True
     names: int = 96
     words: int = 40
-    weights: dict[str, float] = field(default_factory=lambda: {
-        "known": 1.0, "unknown": 1.0, "flat": 0.5, "name": 0.5, "picture": 0.5, "words": 1.0})
+    weights: dict[str, float] = field(
+        default_factory=lambda: {
+            "known": 1.0,
+            "unknown": 1.0,
+            "flat": 0.5,
+            "name": 0.5,
+            "picture": 0.5,
+            "words": 1.0,
+        }
+    )
     average: float = 0.997
     seed: int = 0
     checkpoint_seconds: float = 120.0
+    sizes: tuple[tuple[int, int], ...] = ((256, 448), (320, 448), (320, 512), (384, 640))
 
 
 def known_words(vocabulary: str) -> list[tuple[str, ...]]:
@@ -107,7 +123,9 @@ class Batch:
     tiles: np.ndarray | None
 
 
-def make_batch(maker: SceneMaker, recipe: JointRecipe, rng: np.random.Generator, size: tuple[int, int]) -> Batch:
+def make_batch(
+    maker: SceneMaker, recipe: JointRecipe, rng: np.random.Generator, size: tuple[int, int]
+) -> Batch:
     h, w = size
     canvases: list[Canvas] = [maker.scene(h, w, rng, recipe.pastes) for _ in range(recipe.roads)]
     tiles = None
@@ -130,7 +148,9 @@ def batches(maker: SceneMaker, recipe: JointRecipe, first: int, team: Team) -> I
         step = first
         while True:
             try:
-                size = SIZES[int(np.random.default_rng([recipe.seed, step]).integers(len(SIZES)))]
+                size = recipe.sizes[
+                    int(np.random.default_rng([recipe.seed, step]).integers(len(recipe.sizes)))
+                ]
                 rng = np.random.default_rng([recipe.seed, step, team.rank])
                 ready.put((step, make_batch(maker, recipe, rng, size)))
             except Exception as problem:  # handed to the consumer: a dead thread would hang the run
@@ -153,8 +173,10 @@ class Objective(nn.Module):
         super().__init__()
         self.material, self.lexicon, self.recipe = material, lexicon, recipe
         self.names_of = class_names(material, lexicon)
-        self.chain_of = [set(lexicon.chains[lexicon.index[w[0]]]) if w[0] in lexicon.index else set()
-                         for w in material.words]
+        self.chain_of = [
+            set(lexicon.chains[lexicon.index[w[0]]]) if w[0] in lexicon.index else set()
+            for w in material.words
+        ]
         self.targets = torch.from_numpy(lexicon.targets)
         self.trust = torch.from_numpy(lexicon.trust)
         count = np.zeros(len(LABELS))
@@ -169,7 +191,9 @@ class Objective(nn.Module):
     def draw(self, classes: np.ndarray, rng: np.random.Generator) -> tuple[list[str], Tensor]:
         """A name per class present and others as rivals; the mask [classes, names] of rivals that count."""
         n = len(self.material.words)
-        others = rng.permutation(np.setdiff1d(np.arange(n), classes))[: max(0, self.recipe.names - len(classes))]
+        others = rng.permutation(np.setdiff1d(np.arange(n), classes))[
+            : max(0, self.recipe.names - len(classes))
+        ]
         texts: list[str] = []
         synsets: list[int] = []
         for c in [*classes, *others]:
@@ -189,8 +213,13 @@ class Objective(nn.Module):
                     mask[i, j] = False
         return texts, mask
 
-    def forward(self, model: MiniCLIPModel, coder: TextCoder, batch: Batch, rng: np.random.Generator,
-                ) -> tuple[Tensor, dict[str, float]]:
+    def forward(
+        self,
+        model: MiniCLIPModel,
+        coder: TextCoder,
+        batch: Batch,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, dict[str, float]]:
         r, device = self.recipe, next(model.parameters()).device
         images = batch.images.to(device).float().div_(255).sub_(0.45).div_(0.25)
         images = images.to(memory_format=torch.channels_last)
@@ -206,7 +235,9 @@ class Objective(nn.Module):
             tile_vectors = None
             if batch.tiles is not None:
                 c, h, w = patches.shape[1:]
-                tiles = patches[-1].reshape(c, h // 4, 4, w // 4, 4).permute(1, 3, 0, 2, 4).reshape(-1, c, 4, 4)
+                tiles = (
+                    patches[-1].reshape(c, h // 4, 4, w // 4, 4).permute(1, 3, 0, 2, 4).reshape(-1, c, 4, 4)
+                )
                 tile_dense, tile_class = tokens_of(model, tiles)
                 tile_vectors = torch.stack([tile_class, F.normalize(tile_dense.mean(1), dim=-1)])
         t_camvid, t_city, t_rival, t_word = text.split([len(camvid), len(city), len(rivals), len(chosen)])
@@ -257,7 +288,9 @@ class Objective(nn.Module):
         parts["picture"] = dense.sum() * 0
         if tile_vectors is not None:
             rows = torch.from_numpy(place[batch.tiles]).to(device)
-            parts["picture"] = (name_loss(tile_vectors[0], rows, False) + name_loss(tile_vectors[1], rows, False)) / 2
+            parts["picture"] = (
+                name_loss(tile_vectors[0], rows, False) + name_loss(tile_vectors[1], rows, False)
+            ) / 2
         cosine = (t_word * self.targets.to(device)[chosen]).sum(1)
         parts["words"] = (self.trust.to(device)[chosen] * (1 - cosine)).mean()
         loss = sum(r.weights[k] * v for k, v in parts.items())
@@ -266,11 +299,18 @@ class Objective(nn.Module):
 
 def rate_factor(progress: float) -> float:
     """A short linear rise, then a cosine to a hundredth."""
-    return min(1.0, 0.02 + progress / 0.04) * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(1.0, progress)))))
+    return min(1.0, 0.02 + progress / 0.04) * (
+        0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(1.0, progress))))
+    )
 
 
 def train_joint(
-    model: MiniCLIPModel, tokenizer, material: Material, lexicon: Lexicon, recipe: JointRecipe, out: Path,
+    model: MiniCLIPModel,
+    tokenizer,
+    material: Material,
+    lexicon: Lexicon,
+    recipe: JointRecipe,
+    out: Path,
     team: Team = ALONE,
 ) -> MiniCLIPModel:
     """Train (or resume) stage 3 in place; returns the model with its averaged weights. Files: `joint.pt`,
@@ -291,8 +331,12 @@ def train_joint(
             groups.setdefault((kind, p.ndim > 1), []).append(p)
     rates = {"trunk": recipe.rate_trunk, "text": recipe.rate_text, "new": recipe.rate_new}
     optimiser = torch.optim.AdamW(
-        [{"params": p, "peak": rates[k], "weight_decay": recipe.decay if d else 0.0} for (k, d), p in groups.items()],
-        lr=1e-4, betas=(0.9, 0.98),
+        [
+            {"params": p, "peak": rates[k], "weight_decay": recipe.decay if d else 0.0}
+            for (k, d), p in groups.items()
+        ],
+        lr=1e-4,
+        betas=(0.9, 0.98),
     )
     objective = Objective(material, lexicon, recipe)
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
@@ -314,7 +358,7 @@ def train_joint(
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         elapsed = team.average(model, time.time() - started)
-        progress = step / recipe.steps
+        progress = step / (recipe.horizon or recipe.steps)
         if recipe.minutes:
             progress = max(progress, elapsed / 60 / recipe.minutes)
         if progress >= 1:
@@ -337,7 +381,10 @@ def train_joint(
         if time.time() - spoken > 20 or step + 1 == recipe.steps:
             spoken = time.time()
             figures = " ".join(f"{k} {v:.3f}" for k, v in running.items())
-            print(f"joint step {step + 1}/{recipe.steps} ({100 * progress:.0f} %) {figures} {elapsed:.0f} s", flush=True)
+            print(
+                f"joint step {step + 1}/{recipe.steps} ({100 * progress:.0f} %) {figures} {elapsed:.0f} s",
+                flush=True,
+            )
             new = not (out / "joint.csv").exists()
             with (out / "joint.csv").open("a", newline="") as file:
                 writer = csv.writer(file)
@@ -346,8 +393,16 @@ def train_joint(
                 writer.writerow([step + 1, round(elapsed), *(round(v, 4) for v in running.values())])
         if time.time() - saved > recipe.checkpoint_seconds or step + 1 == recipe.steps:
             saved = time.time()
-            torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average,
-                        "step": step + 1, "seconds": time.time() - started}, path.with_suffix(".part"))
+            torch.save(
+                {
+                    "model": model.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "average": average,
+                    "step": step + 1,
+                    "seconds": time.time() - started,
+                },
+                path.with_suffix(".part"),
+            )
             path.with_suffix(".part").replace(path)
             torch.save(average, out / "average.pt")
     model.load_state_dict(average)

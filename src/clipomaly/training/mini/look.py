@@ -21,8 +21,9 @@ LOOK_TEMPLATES = ("a photo of a {}.", "a photo of the {}.", "{}")
 
 
 @torch.inference_mode()
-def text_vectors(model: MiniCLIPModel, tokenizer, names: Sequence[str],
-                 templates: Sequence[str] = LOOK_TEMPLATES) -> torch.Tensor:
+def text_vectors(
+    model: MiniCLIPModel, tokenizer, names: Sequence[str], templates: Sequence[str] = LOOK_TEMPLATES
+) -> torch.Tensor:
     """Unit vectors [n, d]: the mean over templates."""
     total = 0
     for template in templates:
@@ -37,7 +38,9 @@ def text_vectors(model: MiniCLIPModel, tokenizer, names: Sequence[str],
 
 
 @torch.inference_mode()
-def dense_scores(model: MiniCLIPModel, image: np.ndarray, texts: torch.Tensor, long_side: int) -> torch.Tensor:
+def dense_scores(
+    model: MiniCLIPModel, image: np.ndarray, texts: torch.Tensor, long_side: int
+) -> torch.Tensor:
     """Cosines [n, h, w] of a frame's tokens with texts; the frame is resized to `long_side`."""
     h, w = image.shape[:2]
     scale = long_side / max(h, w)
@@ -53,7 +56,9 @@ def unknown_scores(cosine: torch.Tensor, temperature: float) -> dict[str, torch.
     s = cosine / temperature
     log_p = s.log_softmax(0)
     return {
-        "entropy": -(log_p.exp() * log_p).sum(0), "msp": -log_p.max(0).values, "max-similarity": -cosine.max(0).values,
+        "entropy": -(log_p.exp() * log_p).sum(0),
+        "msp": -log_p.max(0).values,
+        "max-similarity": -cosine.max(0).values,
         "energy": -s.logsumexp(0),
     }
 
@@ -62,8 +67,13 @@ def resize(scores: torch.Tensor, h: int, w: int) -> torch.Tensor:
     return torch.nn.functional.interpolate(scores[None], (h, w), mode="bilinear", align_corners=False)[0]
 
 
-def camvid_miou(model: MiniCLIPModel, tokenizer, pack: dict[str, np.ndarray], long_side: int = 640, every: int = 3,
-                ) -> tuple[float, dict[str, float]]:
+def camvid_miou(
+    model: MiniCLIPModel,
+    tokenizer,
+    pack: dict[str, np.ndarray],
+    long_side: int = 640,
+    every: int = 3,
+) -> tuple[float, dict[str, float]]:
     """Pooled mean IoU over the 11 classes, named by their own words, in per cent."""
     texts = text_vectors(model, tokenizer, CAMVID)
     at_i, at_l = pack["camvid_val_images_at"], pack["camvid_val_labels_at"]
@@ -91,8 +101,13 @@ def average_precision(truth: np.ndarray, score: np.ndarray) -> tuple[float, floa
     return 100 * ap, 100 * float((seen - hits)[first] / (len(truth) - hits[-1]))
 
 
-def pasted_unknowns(model: MiniCLIPModel, tokenizer, scenes: Sequence[tuple[np.ndarray, np.ndarray]],
-                    temperature: float, long_side: int = 640) -> dict[str, tuple[float, float]]:
+def pasted_unknowns(
+    model: MiniCLIPModel,
+    tokenizer,
+    scenes: Sequence[tuple[np.ndarray, np.ndarray]],
+    temperature: float,
+    long_side: int = 640,
+) -> dict[str, tuple[float, float]]:
     """AP and FPR95 of every policy over scenes (image, mask 0/1/255), Cityscapes words."""
     texts = text_vectors(model, tokenizer, CITYSCAPES)
     truth: list[np.ndarray] = []
@@ -109,8 +124,13 @@ def pasted_unknowns(model: MiniCLIPModel, tokenizer, scenes: Sequence[tuple[np.n
 
 
 @torch.inference_mode()
-def naming(model: MiniCLIPModel, tokenizer, images: np.ndarray, labels: np.ndarray, names: Sequence[str],
-           ) -> dict[str, tuple[float, float]]:
+def naming(
+    model: MiniCLIPModel,
+    tokenizer,
+    images: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str],
+) -> dict[str, tuple[float, float]]:
     """Top-1 and top-5 of 64-px photographs by the class vector and by the mean patch."""
     texts = text_vectors(model, tokenizer, names)
     hits = {"picture": np.zeros(2), "patches": np.zeros(2)}

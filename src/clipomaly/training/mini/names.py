@@ -6,8 +6,8 @@ anchors nearest to it in WordNet,
 
     t(x) = unit( Σ_a softmax_a(β·wup(x, a)) t_a + ρ·noise(x) ),      wup = 2·depth(lca) / (depth x + depth a)
 
-with a little fixed noise of its own, so that siblings stay apart. WordNet's hypernyms also say which names are
-no rivals of which ("animal" is never a wrong name for a cow).
+with a little fixed noise of its own, so that siblings stay apart. WordNet's hypernyms also say which names
+are no rivals of which ("animal" is never a wrong name for a cow).
 """
 
 from __future__ import annotations
@@ -23,7 +23,16 @@ import numpy as np
 __all__ = ["KNOWN", "TEMPLATES", "Lexicon", "WordNet", "anchor_vectors", "article", "build_lexicon"]
 
 KNOWN: dict[str, tuple[str, ...]] = {
-    "road": ("road", "street", "roadway", "asphalt road", "carriageway", "drivable road", "road surface", "driveway"),
+    "road": (
+        "road",
+        "street",
+        "roadway",
+        "asphalt road",
+        "carriageway",
+        "drivable road",
+        "road surface",
+        "driveway",
+    ),
     "sidewalk": ("sidewalk", "pavement", "footpath", "pedestrian walkway", "curb", "walkway"),
     "building": ("building", "house", "buildings", "facade", "apartment building", "office building"),
     "wall": ("wall", "concrete wall", "retaining wall", "stone wall"),
@@ -32,7 +41,19 @@ KNOWN: dict[str, tuple[str, ...]] = {
     "traffic light": ("traffic light", "traffic signal", "stoplight"),
     "traffic sign": ("traffic sign", "sign", "road sign", "street sign", "sign symbol", "signboard"),
     "vegetation": ("vegetation", "tree", "trees", "bush", "foliage", "hedge", "forest"),
-    "terrain": ("terrain", "grass", "soil", "dirt", "gravel", "field", "meadow", "ground", "sand", "snow", "hill"),
+    "terrain": (
+        "terrain",
+        "grass",
+        "soil",
+        "dirt",
+        "gravel",
+        "field",
+        "meadow",
+        "ground",
+        "sand",
+        "snow",
+        "hill",
+    ),
     "sky": ("sky", "clouds", "blue sky", "cloudy sky"),
     "person": ("person", "pedestrian", "people", "man", "woman", "human"),
     "rider": ("rider", "bicyclist", "cyclist", "motorcyclist"),
@@ -48,9 +69,23 @@ KNOWN: dict[str, tuple[str, ...]] = {
 """Known concepts of road scenes with the words they go by; the last two only back the photographs."""
 
 TEMPLATES: tuple[str, ...] = (
-    "{}", "{}", "a photo of {a}.", "a photo of a {}.", "a photo of the {}.", "a picture of {a}.", "{a} on the road.",
-    "{a} in a street scene.", "there is {a} here.", "a small {}.", "a large {}.", "a cropped photo of {a}.",
-    "an image of {a}.", "the {}.", "a blurry photo of {a}.", "a bright photo of the {}.", "{}s",
+    "{}",
+    "{}",
+    "a photo of {a}.",
+    "a photo of a {}.",
+    "a photo of the {}.",
+    "a picture of {a}.",
+    "{a} on the road.",
+    "{a} in a street scene.",
+    "there is {a} here.",
+    "a small {}.",
+    "a large {}.",
+    "a cropped photo of {a}.",
+    "an image of {a}.",
+    "the {}.",
+    "a blurry photo of {a}.",
+    "a bright photo of the {}.",
+    "{}s",
 )
 
 
@@ -99,8 +134,14 @@ class WordNet:
     def first_sense(self, name: str) -> int | None:
         """The commonest noun sense of a name; a compound falls back to its last word."""
         key = name.lower().replace(" ", "_")
-        for k in (key, key.replace("_", ""), key.replace("_", "-"), key.rstrip("s"), key.split("_")[-1],
-                  key.split("_")[-1].rstrip("s")):
+        for k in (
+            key,
+            key.replace("_", ""),
+            key.replace("_", "-"),
+            key.rstrip("s"),
+            key.split("_")[-1],
+            key.split("_")[-1].rstrip("s"),
+        ):
             if self.senses.get(k):
                 return self.senses[k][0]
         return None
@@ -124,7 +165,7 @@ def anchor_vectors(names: Sequence[str], vectors: np.ndarray, width: int, power:
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Names, their targets (unit rows) with a trust in each, their WordNet chains, and which names a photo has."""
+    """Names, their targets (unit rows) with a trust in each, their WordNet chains, where WordNet has them."""
 
     names: list[str]
     targets: np.ndarray
@@ -199,5 +240,6 @@ def build_lexicon(
         names.append(name)
         targets.append(v / np.linalg.norm(v))
         trust.append(t)
-    return Lexicon(names, np.stack(targets).astype(np.float32), np.array(trust, np.float32),
-                   [chain_of[n] for n in names])
+    return Lexicon(
+        names, np.stack(targets).astype(np.float32), np.array(trust, np.float32), [chain_of[n] for n in names]
+    )

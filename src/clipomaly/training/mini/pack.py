@@ -20,10 +20,39 @@ from clipomaly.errors import DataError
 
 __all__ = ["CAMVID", "CITYSCAPES", "LABELS", "OUTLIER", "allowed", "build_pack", "decode", "encode_labels"]
 
-CAMVID = ("sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist")
+CAMVID = (
+    "sky",
+    "building",
+    "pole",
+    "road",
+    "pavement",
+    "tree",
+    "sign",
+    "fence",
+    "car",
+    "pedestrian",
+    "bicyclist",
+)
 CITYSCAPES = (
-    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain",
-    "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+    "road",
+    "sidewalk",
+    "building",
+    "wall",
+    "fence",
+    "pole",
+    "traffic light",
+    "traffic sign",
+    "vegetation",
+    "terrain",
+    "sky",
+    "person",
+    "rider",
+    "car",
+    "truck",
+    "bus",
+    "train",
+    "motorcycle",
+    "bicycle",
 )
 BACKDROP = ("water", "mountain", "land")
 _LAND = ("vegetation", "terrain", "sky", "building", "wall", "road")
@@ -31,29 +60,89 @@ LABELS: tuple[str, ...] = tuple("camvid " + n for n in CAMVID) + CITYSCAPES + BA
 OUTLIER, IGNORE = 254, 255
 
 _CAMVID_OF = {
-    "sky": ("sky",), "building": ("building", "wall"), "pole": ("pole",), "road": ("road",), "pavement": ("sidewalk",),
-    "tree": ("vegetation", "terrain"), "sign": ("traffic sign", "traffic light"), "fence": ("fence", "wall"),
-    "car": ("car", "truck", "bus"), "pedestrian": ("person",), "bicyclist": ("rider", "bicycle", "motorcycle"),
+    "sky": ("sky",),
+    "building": ("building", "wall"),
+    "pole": ("pole",),
+    "road": ("road",),
+    "pavement": ("sidewalk",),
+    "tree": ("vegetation", "terrain"),
+    "sign": ("traffic sign", "traffic light"),
+    "fence": ("fence", "wall"),
+    "car": ("car", "truck", "bus"),
+    "pedestrian": ("person",),
+    "bicyclist": ("rider", "bicycle", "motorcycle"),
 }
 _CITY_TO_CAMVID = {
-    "road": "road", "sidewalk": "pavement", "building": "building", "fence": "fence", "pole": "pole",
-    "traffic light": "sign", "traffic sign": "sign", "vegetation": "tree", "sky": "sky", "person": "pedestrian",
-    "rider": "bicyclist", "car": "car", "truck": "car", "bus": "car", "bicycle": "bicyclist",
+    "road": "road",
+    "sidewalk": "pavement",
+    "building": "building",
+    "fence": "fence",
+    "pole": "pole",
+    "traffic light": "sign",
+    "traffic sign": "sign",
+    "vegetation": "tree",
+    "sky": "sky",
+    "person": "pedestrian",
+    "rider": "bicyclist",
+    "car": "car",
+    "truck": "car",
+    "bus": "car",
+    "bicycle": "bicyclist",
     "motorcycle": "bicyclist",
 }
 _ADE = {
-    "road": ("road", "runway", "path"), "sidewalk": ("sidewalk",), "wall": (),
-    "building": ("building", "house", "skyscraper", "hovel", "tower"), "fence": ("fence", "railing"),
-    "pole": ("pole", "streetlight"), "vegetation": ("tree", "plant", "palm", "flower"),
-    "terrain": ("grass", "earth", "field", "sand", "dirt", "land", "rock", "hill"), "sky": ("sky",),
-    "person": ("person",), "car": ("car",), "truck": ("truck", "van"), "bus": ("bus",),
-    "motorcycle": ("minibike",), "bicycle": ("bicycle",), "mountain": ("mountain",),
+    "road": ("road", "runway", "path"),
+    "sidewalk": ("sidewalk",),
+    "wall": (),
+    "building": ("building", "house", "skyscraper", "hovel", "tower"),
+    "fence": ("fence", "railing"),
+    "pole": ("pole", "streetlight"),
+    "vegetation": ("tree", "plant", "palm", "flower"),
+    "terrain": ("grass", "earth", "field", "sand", "dirt", "land", "rock", "hill"),
+    "sky": ("sky",),
+    "person": ("person",),
+    "car": ("car",),
+    "truck": ("truck", "van"),
+    "bus": ("bus",),
+    "motorcycle": ("minibike",),
+    "bicycle": ("bicycle",),
+    "mountain": ("mountain",),
     "water": ("water", "sea", "river", "lake", "pool", "swimming", "waterfall"),
 }
 _ADE_THING = (
-    "animal", "boat", "ship", "airplane", "chair", "armchair", "sofa", "box", "barrel", "bag", "ball", "plaything",
-    "tent", "tank", "bottle", "basket", "pot", "food", "sculpture", "vase", "bench", "table", "seat", "fountain",
-    "clock", "computer", "television", "washer", "stove", "refrigerator", "bathtub", "toilet", "apparel",
+    "animal",
+    "boat",
+    "ship",
+    "airplane",
+    "chair",
+    "armchair",
+    "sofa",
+    "box",
+    "barrel",
+    "bag",
+    "ball",
+    "plaything",
+    "tent",
+    "tank",
+    "bottle",
+    "basket",
+    "pot",
+    "food",
+    "sculpture",
+    "vase",
+    "bench",
+    "table",
+    "seat",
+    "fountain",
+    "clock",
+    "computer",
+    "television",
+    "washer",
+    "stove",
+    "refrigerator",
+    "bathtub",
+    "toilet",
+    "apparel",
 )
 
 
@@ -145,13 +234,20 @@ class PhotoTeacher:
 
 
 def rough_mask(image: np.ndarray) -> np.ndarray | None:
-    """GrabCut from a centred frame: a mask of the thing in the middle, or None where it finds nothing sensible."""
+    """GrabCut from a centred frame: a mask of the thing in the middle, or None if it finds nothing sensible."""
     h, w = image.shape[:2]
     mask = np.zeros((h, w), np.uint8)
     rect = (round(w * 0.08), round(h * 0.08), round(w * 0.84), round(h * 0.84))
     try:
-        cv2.grabCut(image[..., ::-1].copy(), mask, rect, np.zeros((1, 65)), np.zeros((1, 65)), 2,
-                    cv2.GC_INIT_WITH_RECT)
+        cv2.grabCut(
+            image[..., ::-1].copy(),
+            mask,
+            rect,
+            np.zeros((1, 65)),
+            np.zeros((1, 65)),
+            2,
+            cv2.GC_INIT_WITH_RECT,
+        )
     except cv2.error:
         return None
     fore = ((mask == 1) | (mask == 3)).astype(np.uint8)
@@ -256,7 +352,8 @@ def build_pack(data: Path, models: Path, out: Path, masks: int = 12000, say: boo
     store["picture_names"] = np.array(names)
     tell(f"{len(images)} photographs labelled by the ADE20K teacher")
 
-    photos = np.load(data / "tiny_imagenet_train.npz")
+    with np.load(data / "tiny_imagenet_train.npz") as file:
+        photos = {k: file[k] for k in file.files}  # an open npz reads an array anew at every use
     for key in ("webp", "offsets", "label", "wnid", "name"):
         store[f"photo_{key}"] = photos[key]
     order = np.random.default_rng(7).permutation(len(photos["label"]))

@@ -46,7 +46,7 @@ class PhotoRecipe:
 
 @dataclass(frozen=True)
 class Photos:
-    """Small named photographs: images uint8 [n, s, s, 3], labels [n], the raw WordNet names, the held-out mask."""
+    """Small named photographs: images uint8 [n, s, s, 3], labels [n], raw names, the held-out mask."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -55,7 +55,7 @@ class Photos:
 
 
 def load_photos(path: Path, held_out: int) -> Photos:
-    """Decode a packed file of WebP photographs; which ones are held out depends on nothing but their number."""
+    """Decode a packed file of WebP photographs; what is held out depends on nothing but their number."""
     pack = np.load(path)
     offsets, webp = pack["offsets"], pack["webp"]
     n = len(offsets) - 1
@@ -141,7 +141,7 @@ def accuracy(model: nn.Module, photos: Photos) -> tuple[float, float]:
     for part in np.array_split(index, max(1, len(index) // 500)):
         x = torch.from_numpy(photos.images[part]).permute(0, 3, 1, 2).float().div_(255)
         with torch.autocast("cpu", torch.bfloat16):
-            top = model(normalise(x)).float().topk(5, dim=1).indices
+            top = model(normalise(x)).float().topk(min(5, len(photos.names)), dim=1).indices
         right = top == torch.from_numpy(photos.labels[part])[:, None]
         hits1 += int(right[:, 0].sum())
         hits5 += int(right.sum())
@@ -181,7 +181,9 @@ def train_trunk(photos: Photos, recipe: PhotoRecipe, out: Path, team: Team = ALO
     for epoch in range(first, epochs):
         size = recipe.small if epoch < recipe.epochs_small else recipe.full
         total = 0.0
-        for i, (x, y) in enumerate(photo_batches(photos, size, recipe.batch, recipe.seed * 1000 + epoch, team=team)):
+        for i, (x, y) in enumerate(
+            photo_batches(photos, size, recipe.batch, recipe.seed * 1000 + epoch, team=team)
+        ):
             rate = one_cycle((epoch * per_epoch + i) / (epochs * per_epoch), recipe.rate)
             for group in optimiser.param_groups:
                 group["lr"] = rate

@@ -1,9 +1,9 @@
 """The canvases of stage 3: road frames with things pasted on, mosaics of photographs, pairs of pictures.
 
-Every canvas is an image with a label per pixel and, where a named thing lies, its name. Pasted things come from
-named photographs; one paste in four is cut from another road frame and keeps the labels it had there, so that a
-pasted edge alone means nothing. Names of vehicles, buildings, landscapes, clothes and people are never pasted as
-unknown.
+Every canvas is an image with a label per pixel and, where a named thing lies, its name. Pasted things come
+from named photographs; one paste in four is cut from another road frame and keeps the labels it had there, so
+that a pasted edge alone means nothing. Names of vehicles, buildings, landscapes, clothes and people are never
+pasted as unknown.
 """
 
 from __future__ import annotations
@@ -21,18 +21,118 @@ from clipomaly.training.mini.text import picture_synsets
 __all__ = ["Canvas", "Material", "SceneMaker"]
 
 NOT_PASTED = (
-    "wheeled_vehicle", "motor_vehicle", "structure", "geological_formation", "body_of_water", "person", "clothing",
-    "covering", "way", "sign", "facility", "establishment", "plant", "tree", "signboard", "public_transport", "train",
-    "area", "room", "building", "bridge", "pole", "eyeglasses", "necktie",
+    "wheeled_vehicle",
+    "motor_vehicle",
+    "structure",
+    "geological_formation",
+    "body_of_water",
+    "person",
+    "clothing",
+    "covering",
+    "way",
+    "sign",
+    "facility",
+    "establishment",
+    "plant",
+    "tree",
+    "signboard",
+    "public_transport",
+    "train",
+    "area",
+    "room",
+    "building",
+    "bridge",
+    "pole",
+    "eyeglasses",
+    "necktie",
 )
 STILL_PASTED = (
-    "tractor", "go-kart", "jinrikisha", "lawn mower", "golfcart", "snowplow", "forklift", "tank", "harvester",
-    "thresher", "horse cart", "oxcart", "half track", "amphibian", "plow", "shopping cart", "barrow", "unicycle",
-    "mushroom", "acorn", "birdhouse", "manhole cover", "umbrella", "sandal", "clog", "running shoe", "cowboy hat",
-    "crash helmet", "football helmet", "tricycle", "parachute", "tent", "mountain tent", "doormat", "quilt",
+    "tractor",
+    "go-kart",
+    "jinrikisha",
+    "lawn mower",
+    "golfcart",
+    "snowplow",
+    "forklift",
+    "tank",
+    "harvester",
+    "thresher",
+    "horse cart",
+    "oxcart",
+    "half track",
+    "amphibian",
+    "plow",
+    "shopping cart",
+    "barrow",
+    "unicycle",
+    "mushroom",
+    "acorn",
+    "birdhouse",
+    "manhole cover",
+    "umbrella",
+    "sandal",
+    "clog",
+    "running shoe",
+    "cowboy hat",
+    "crash helmet",
+    "football helmet",
+    "tricycle",
+    "parachute",
+    "tent",
+    "mountain tent",
+    "doormat",
+    "quilt",
 )
-LAND = ("alp", "cliff", "lakeside", "seashore", "barn", "thatch", "viaduct", "cliff dwelling", "dam", "water tower",
-        "valley", "volcano", "promontory", "sandbar", "hay", "worm fence", "stone wall", "church", "castle", "palace")
+NEVER_PASTED = (
+    "car wheel",
+    "car mirror",
+    "flagpole",
+    "gas pump",
+    "traffic light",
+    "pier",
+    "disk brake",
+    "web site",
+    "hay",
+    "rapeseed",
+    "corn",
+    "stage",
+    "drilling platform",
+    "water tower",
+    "radio telescope",
+    "solar dish",
+    "maypole",
+    "crane",
+    "wreck",
+    "spotlight",
+    "comic book",
+    "menu",
+    "crossword puzzle",
+    "screen",
+    "amphibian",
+    "velvet",
+)
+LAND = (
+    "alp",
+    "cliff",
+    "lakeside",
+    "seashore",
+    "barn",
+    "thatch",
+    "viaduct",
+    "cliff dwelling",
+    "dam",
+    "water tower",
+    "valley",
+    "volcano",
+    "promontory",
+    "sandbar",
+    "hay",
+    "worm fence",
+    "stone wall",
+    "church",
+    "castle",
+    "palace",
+)
 
 
 @dataclass(frozen=True)
@@ -55,16 +155,20 @@ class Material:
     land: np.ndarray
 
     @classmethod
-    def open(cls, pack: dict[str, np.ndarray], wordnet: WordNet, photos: np.ndarray, held: np.ndarray) -> Material:
-        """Decode the frames and pictures; `photos` are the decoded small photographs, `held` the held-out mask."""
+    def unpack(
+        cls, pack: dict[str, np.ndarray], wordnet: WordNet, photos: np.ndarray, held: np.ndarray
+    ) -> Material:
+        """Decode the frames and pictures; `photos` are the small ones, `held` the held-out mask."""
 
         def parts(key: str, labels: bool = False) -> list[np.ndarray]:
             data, at = pack[key], pack[key + "_at"]
             return [decode(data[at[i] : at[i + 1]], labels) for i in range(len(at) - 1)]
 
-        table, small, large = picture_synsets(pack)
-        synset = sorted({int(str(w)[1:]) for w in pack["photo_wnid"]}
-                        | {int(str(n).split("_", 1)[0][1:]) for n in pack["picture_names"]})
+        _, small, large = picture_synsets(pack)
+        synset = sorted(
+            {int(str(w)[1:]) for w in pack["photo_wnid"]}
+            | {int(str(n).split("_", 1)[0][1:]) for n in pack["picture_names"]}
+        )
         where = {s: i for i, s in enumerate(synset)}
         words: list[list[str]] = [[] for _ in synset]
         small_class = np.array([where[int(str(w)[1:])] for w in pack["photo_wnid"]])
@@ -75,19 +179,40 @@ class Material:
             if not words[c]:
                 words[c].extend(names)
         barred = {s for name in NOT_PASTED for s in wordnet.senses.get(name, [])[:2]}
-        pasted = np.array([
-            not barred & set(all_ancestors(wordnet, s)) or any(w in STILL_PASTED for w in words[i])
-            for i, s in enumerate(synset)
-        ])
+        pasted = np.array(
+            [
+                (not barred & all_ancestors(wordnet, s) or any(w in STILL_PASTED for w in words[i]))
+                and not any(w in NEVER_PASTED for w in words[i])
+                for i, s in enumerate(synset)
+            ]
+        )
         land = np.array([any(w in LAND for w in names) for names in words])
-        masks = {int(i): np.unpackbits(m)[: 64 * 64].reshape(64, 64) for i, m in zip(
-            pack["mask_of"], pack["masks"], strict=True)}
+        masks = {
+            int(i): np.unpackbits(m)[: 64 * 64].reshape(64, 64)
+            for i, m in zip(pack["mask_of"], pack["masks"], strict=True)
+        }
         camvid = parts("camvid_train_images")
+        picture_labels = parts("picture_labels", True)
+        animal = wordnet.senses["animal"][0]
+        for i, c in enumerate(large_class):
+            if pasted[c]:
+                is_animal = animal in all_ancestors(wordnet, synset[c])
+                picture_labels[i] = trusted(picture_labels[i], is_animal)
         return cls(
-            camvid + parts("drive_images"), parts("camvid_train_labels", True) + parts("drive_labels", True),
-            len(camvid), photos, small_class[pack["photo_label"]], np.flatnonzero(~held),
-            {k: m for k, m in masks.items() if not held[k]}, parts("picture_images"), parts("picture_labels", True),
-            large_class, np.array(synset), words, pasted & ~land, land,
+            camvid + parts("drive_images"),
+            parts("camvid_train_labels", True) + parts("drive_labels", True),
+            len(camvid),
+            photos,
+            small_class[pack["photo_label"]],
+            np.flatnonzero(~held),
+            {k: m for k, m in masks.items() if not held[k]},
+            parts("picture_images"),
+            picture_labels,
+            large_class,
+            np.array(synset),
+            words,
+            pasted & ~land,
+            land,
         )
 
     @cached_property
@@ -102,14 +227,27 @@ class Material:
     @cached_property
     def picture_things(self) -> np.ndarray:
         """Pictures in which the teacher found a thing of a fair size."""
-        return np.array([
-            i for i, m in enumerate(self.picture_labels)
-            if self.pasted[self.picture_class[i]] and 0.04 < float((m == OUTLIER).mean()) < 0.7
-        ])
+        return np.array(
+            [
+                i
+                for i, m in enumerate(self.picture_labels)
+                if self.pasted[self.picture_class[i]] and 0.04 < float((m == OUTLIER).mean()) < 0.7
+            ]
+        )
 
     @cached_property
     def picture_pasted(self) -> np.ndarray:
         return np.flatnonzero(self.pasted[self.picture_class])
+
+
+def trusted(label: np.ndarray, animal: bool) -> np.ndarray:
+    """What the photograph teacher may say about a picture of a thing: it takes animals for persons, and
+    things for vehicles, so of its known labels only backgrounds count."""
+    label = label.copy()
+    label[label == LABELS.index("person")] = OUTLIER if animal else IGNORE
+    backgrounds = [LABELS.index(n) for n in ("road", "vegetation", "terrain", "sky", "water", "mountain")]
+    label[~np.isin(label, [*backgrounds, OUTLIER, IGNORE])] = IGNORE
+    return label
 
 
 def all_ancestors(wordnet: WordNet, synset: int) -> set[int]:
@@ -177,7 +315,7 @@ def weather(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 class SceneMaker:
-    """Makes canvases of any size (multiples of 64) from the material; all chance comes from the generator given."""
+    """Makes canvases of any size (multiples of 64) from the material; chance comes from the generator given."""
 
     def __init__(self, material: Material) -> None:
         self.material = material
@@ -194,9 +332,11 @@ class SceneMaker:
         full = min(fw, fh * aspect)
         cw = full * (1.0 if rng.random() < 0.25 else rng.uniform(0.45, 1.0))
         ch = cw / aspect
-        y, x = rng.uniform(0, fh - ch), rng.uniform(0, fw - cw)
+        y, x = rng.uniform(0, max(0.0, fh - ch)), rng.uniform(0, max(0.0, fw - cw))
         y0, x0, y1, x1 = int(y), int(x), max(int(y) + 16, int(y + ch)), max(int(x) + 16, int(x + cw))
-        image = cv2.resize(image[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_AREA if cw > w else cv2.INTER_LINEAR)
+        image = cv2.resize(
+            image[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_AREA if cw > w else cv2.INTER_LINEAR
+        )
         label = cv2.resize(label[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_NEAREST)
         if rng.random() < 0.5:
             image, label = image[:, ::-1], label[:, ::-1]
@@ -255,11 +395,16 @@ class SceneMaker:
             for c in range(3):
                 here, there = image[..., c], ground[..., c]
                 gain = 1 + mix * (float(np.clip((there.std() + 8) / (here.std() + 8), 0.5, 1.6)) - 1)
-                image[..., c] = (here - here.mean()) * gain + here.mean() + mix * 0.8 * (there.mean() - here.mean())
+                image[..., c] = (
+                    (here - here.mean()) * gain + here.mean() + mix * 0.8 * (there.mean() - here.mean())
+                )
         if rng.random() < 0.35 and h > 12:
             shade = np.roll(alpha, max(1, h // 12), 0)
             shade[: max(1, h // 12)] = 0
-            ground = ground * (1 - rng.uniform(0.2, 0.6) * cv2.GaussianBlur(shade, (0, 0), max(1.0, h / 16)))[..., None]
+            ground = (
+                ground
+                * (1 - rng.uniform(0.2, 0.6) * cv2.GaussianBlur(shade, (0, 0), max(1.0, h / 16)))[..., None]
+            )
         a = alpha[..., None]
         canvas.image[y : y + h, x : x + w] = np.clip(image * a + ground * (1 - a), 0, 255).astype(np.uint8)
         inside, border = alpha > 0.5, (alpha > 0.15) & (alpha <= 0.5)
@@ -272,7 +417,9 @@ class SceneMaker:
         view[border] = IGNORE
         canvas.name[y : y + h, x : x + w][inside] = name
 
-    def scene(self, h: int, w: int, rng: np.random.Generator, pastes: bool = True, frame: int | None = None) -> Canvas:
+    def scene(
+        self, h: int, w: int, rng: np.random.Generator, pastes: bool = True, frame: int | None = None
+    ) -> Canvas:
         """A road frame with up to three pastes, in some weather."""
         canvas = self.road(h, w, rng, frame)
         if pastes:
@@ -285,7 +432,9 @@ class SceneMaker:
         """Small photographs side by side, 64 px each; the class of each tile, row by row."""
         m = self.material
         rows, columns = h // 64, w // 64
-        canvas = Canvas(np.empty((h, w, 3), np.uint8), np.full((h, w), IGNORE, np.uint8), np.full((h, w), -1, np.int16))
+        canvas = Canvas(
+            np.empty((h, w, 3), np.uint8), np.full((h, w), IGNORE, np.uint8), np.full((h, w), -1, np.int16)
+        )
         index = m.photo_train[rng.integers(len(m.photo_train), size=rows * columns)]
         for k, i in enumerate(index):
             y, x = 64 * (k // columns), 64 * (k % columns)
@@ -302,7 +451,9 @@ class SceneMaker:
             if rng.random() < 0.5:
                 image, label = image[:, ::-1], label[:, ::-1]
             canvas.image[y : y + 64, x : x + 64] = cv2.resize(image, (64, 64), interpolation=cv2.INTER_LINEAR)
-            canvas.label[y : y + 64, x : x + 64] = cv2.resize(label, (64, 64), interpolation=cv2.INTER_NEAREST)
+            canvas.label[y : y + 64, x : x + 64] = cv2.resize(
+                label, (64, 64), interpolation=cv2.INTER_NEAREST
+            )
             canvas.name[y : y + 64, x : x + 64] = c
         canvas.image = weather(canvas.image, rng)
         return canvas, m.photo_class[index]
@@ -310,7 +461,9 @@ class SceneMaker:
     def pictures(self, h: int, w: int, rng: np.random.Generator) -> Canvas:
         """Two pictures side by side with the photograph teacher's labels."""
         m = self.material
-        canvas = Canvas(np.empty((h, w, 3), np.uint8), np.full((h, w), IGNORE, np.uint8), np.full((h, w), -1, np.int16))
+        canvas = Canvas(
+            np.empty((h, w, 3), np.uint8), np.full((h, w), IGNORE, np.uint8), np.full((h, w), -1, np.int16)
+        )
         half = w // 2
         for x in (0, half):
             i = int(rng.integers(len(m.pictures)))
@@ -319,7 +472,7 @@ class SceneMaker:
             aspect = half / h * np.exp(rng.uniform(-0.15, 0.15))
             ch = min(ph, pw / aspect) * rng.uniform(0.6, 1.0)
             cw = ch * aspect
-            y0, x0 = int(rng.uniform(0, ph - ch)), int(rng.uniform(0, pw - cw))
+            y0, x0 = int(rng.uniform(0, max(0.0, ph - ch))), int(rng.uniform(0, max(0.0, pw - cw)))
             image = m.pictures[i][y0 : y0 + int(ch), x0 : x0 + int(cw)]
             label = m.picture_labels[i][y0 : y0 + int(ch), x0 : x0 + int(cw)]
             if rng.random() < 0.5:

@@ -31,8 +31,10 @@ class Team:
         if self.size == 1:
             return figure
         parameters = [p for p in model.parameters() if p.requires_grad]
-        flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in parameters]
-                         + [torch.tensor([figure])])
+        flat = torch.cat(
+            [(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in parameters]
+            + [torch.tensor([figure])]
+        )
         dist.all_reduce(flat)
         flat /= self.size
         at = 0

@@ -2,7 +2,7 @@
 
     loss = mean_i trust_i · (1 − cos(f(x_i), t_i)) + mean_ij (cos(f_i, f_j) − cos(t_i, t_j))²
 
-x_i is a name in a random template, t_i its target in the lexicon: the second term keeps the angles between names.
+x_i is a name in a random template, t_i its target in the lexicon: the second term keeps the angles.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["TextCoder", "load_lexicon", "picture_synsets", "train_text"]
 
 
 def picture_synsets(pack: dict[str, np.ndarray]) -> tuple[dict[str, int], list[list[str]], list[list[str]]]:
-    """Name → WordNet offset, and the names (main one first) of each small photograph's class and each picture."""
+    """Name → WordNet offset, and the names (main one first) of each small class and each picture."""
     synset: dict[str, int] = {}
     small: list[list[str]] = []
     for wnid, raw in zip(pack["photo_wnid"], pack["photo_name"], strict=True):
@@ -40,7 +40,9 @@ def picture_synsets(pack: dict[str, np.ndarray]) -> tuple[dict[str, int], list[l
     return synset, small, large
 
 
-def load_lexicon(pack: dict[str, np.ndarray], vectors: Path, wordnet: Path, tags: Path | None, width: int) -> Lexicon:
+def load_lexicon(
+    pack: dict[str, np.ndarray], vectors: Path, wordnet: Path, tags: Path | None, width: int
+) -> Lexicon:
     """The lexicon of a pack's names, the anchored names, the known words and a tag list."""
     table = np.load(vectors)
     names = [str(x).replace("_", " ").lower() for x in [*table["lvis_names"], *table["oid_names"]]]
@@ -72,7 +74,13 @@ class TextCoder:
 
 
 def train_text(
-    model: MiniCLIPModel, tokenizer, lexicon: Lexicon, steps: int, batch: int = 256, rate: float = 2e-3, seed: int = 0
+    model: MiniCLIPModel,
+    tokenizer,
+    lexicon: Lexicon,
+    steps: int,
+    batch: int = 256,
+    rate: float = 2e-3,
+    seed: int = 0,
 ) -> float:
     """Fit the text tower in place; returns the mean cosine to the targets over the last tenth."""
     torch.manual_seed(seed)
@@ -85,7 +93,9 @@ def train_text(
     for step in range(steps):
         progress = step / steps
         for group in optimiser.param_groups:
-            group["lr"] = rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+            group["lr"] = (
+                rate * min(1.0, (step + 1) / 100) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress)))
+            )
         chosen = coder.rng.choice(len(lexicon.names), batch, replace=False, p=weight / weight.sum())
         z = coder.sample([lexicon.names[i] for i in chosen])
         t, w = targets[chosen], trust[chosen]
@@ -99,8 +109,11 @@ def train_text(
             closeness.append(float(cosine.detach().mean()))
         if time.time() - spoken > 20:
             spoken = time.time()
-            print(f"text step {step + 1}/{steps} loss {loss.item():.4f} cosine {cosine.mean().item():.3f} "
-                  f"{time.time() - started:.0f} s", flush=True)
+            print(
+                f"text step {step + 1}/{steps} loss {loss.item():.4f} cosine {cosine.mean().item():.3f} "
+                f"{time.time() - started:.0f} s",
+                flush=True,
+            )
     return float(np.mean(closeness)) if closeness else float("nan")
 
 

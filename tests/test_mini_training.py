@@ -1,0 +1,254 @@
+"""Training mini: a few steps on synthetic pictures at a tiny scale, resume equality, labels and words."""
+
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from clipomaly.encoders.mini.modeling import MiniCLIPModel, mini_config
+from clipomaly.encoders.mini.tokenizer import build_tokenizer
+from clipomaly.errors import ConfigError
+from clipomaly.training.mini.folder import write_folder
+from clipomaly.training.mini.joint import JointRecipe, Objective, known_words, make_batch, train_joint
+from clipomaly.training.mini.look import average_precision
+from clipomaly.training.mini.names import KNOWN, TEMPLATES, Lexicon, anchor_vectors, fill
+from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, IGNORE, LABELS, OUTLIER, allowed, rough_mask
+from clipomaly.training.mini.photos import PhotoRecipe, Photos, train_trunk
+from clipomaly.training.mini.run import read_recipe
+from clipomaly.training.mini.scenes import Material, SceneMaker
+from clipomaly.training.mini.text import train_text
+
+ROOT = Path(__file__).resolve().parent.parent
+THINGS = ["cow", "teapot", "alp", "sofa"]
+
+
+@pytest.fixture(scope="module")
+def lexicon() -> Lexicon:
+    rng = np.random.default_rng(0)
+    names = THINGS + sorted({w for words in KNOWN.values() for w in words} - set(THINGS))
+    targets = rng.standard_normal((len(names), 16)).astype(np.float32)
+    targets /= np.linalg.norm(targets, axis=1, keepdims=True)
+    chains = [(10 + i, 5, 1) for i in range(len(names))]
+    return Lexicon(names, targets, np.ones(len(names), np.float32), chains)
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    rng = np.random.default_rng(1)
+
+    def picture(h: int, w: int) -> np.ndarray:
+        return rng.integers(0, 256, (h, w, 3), dtype=np.uint8)
+
+    photos = rng.integers(0, 256, (12, 64, 64, 3), dtype=np.uint8)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[16:48, 12:52] = 1
+    thing = np.full((224, 224), IGNORE, np.uint8)
+    thing[60:160, 60:160] = OUTLIER
+    road = rng.integers(0, len(LABELS), (96, 160)).astype(np.uint8)
+    return Material(
+        frames=[picture(96, 160) for _ in range(4)],
+        frame_labels=[road] * 4,
+        from_camvid=2,
+        photos=photos,
+        photo_class=np.arange(12) % 4,
+        photo_train=np.arange(10),
+        masks={0: mask, 1: mask, 3: mask},
+        pictures=[picture(224, 224) for _ in range(4)],
+        picture_labels=[thing] * 4,
+        picture_class=np.arange(4),
+        synset=np.array([10, 11, 12, 13]),
+        words=[[t] for t in THINGS],
+        pasted=np.array([True, True, False, True]),
+        land=np.array([False, False, True, False]),
+    )
+
+
+@pytest.fixture(scope="module")
+def tokenizer(lexicon: Lexicon):
+    return build_tokenizer([fill(t, n) for t in TEMPLATES for n in lexicon.names], 640, 24)
+
+
+def tiny() -> MiniCLIPModel:
+    torch.manual_seed(0)
+    return MiniCLIPModel(mini_config(vocabulary=640, widths=(8, 8, 8, 8), width=16, text_width=16))
+
+
+RECIPE = JointRecipe(
+    steps=4, roads=2, mosaics=0.5, names=4, words=8, sizes=((64, 128), (128, 128)), checkpoint_seconds=0.0
+)
+
+
+def test_a_paste_is_labelled_and_named(material: Material) -> None:
+    maker = SceneMaker(material)
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        canvas = maker.road(64, 128, rng)
+        before = canvas.label.copy()
+        maker.paste(canvas, rng, unknown=True)
+        assert (canvas.label == OUTLIER).any()
+        assert ((canvas.name >= 0) == (canvas.label == OUTLIER)).all()
+        assert set(np.unique(canvas.name[canvas.name >= 0])) <= {0, 1, 3}, "an alp is not a thing to paste"
+        untouched = (canvas.label != OUTLIER) & (canvas.label != IGNORE)
+        assert (canvas.label[untouched] == before[untouched]).all()
+
+
+def test_a_piece_of_another_road_keeps_known_labels(material: Material) -> None:
+    maker = SceneMaker(material)
+    rng = np.random.default_rng(4)
+    canvas = maker.road(64, 128, rng)
+    for _ in range(5):
+        maker.paste(canvas, rng, unknown=False)
+    assert not (canvas.label == OUTLIER).any()
+    assert (canvas.name == -1).all()
+
+
+def test_batches_depend_on_the_seed_alone(material: Material) -> None:
+    first, second = (
+        make_batch(SceneMaker(material), RECIPE, np.random.default_rng(9), (64, 128)) for _ in range(2)
+    )
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.labels, second.labels)
+    assert torch.equal(first.names, second.names)
+
+
+def test_labels_map_into_both_vocabularies() -> None:
+    city, camvid = allowed("cityscapes"), allowed("camvid")
+    for i, name in enumerate(CAMVID):
+        assert camvid[i].sum() == 1, name
+        assert camvid[i, i]
+    for i, name in enumerate(CITYSCAPES):
+        assert city[len(CAMVID) + i].sum() == 1, name
+    assert not city[LABELS.index("water")].any()
+    assert city[LABELS.index("camvid car")].sum() == 3
+    assert len(known_words("camvid")) == 11
+    assert len(known_words("cityscapes")) == 19
+
+
+def test_joint_training_resumes_to_the_same_weights(
+    material: Material, lexicon: Lexicon, tokenizer, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    straight = train_joint(tiny(), tokenizer, material, lexicon, RECIPE, tmp_path / "a")
+    train_joint(tiny(), tokenizer, material, lexicon, replace(RECIPE, steps=2, horizon=4), tmp_path / "b")
+    resumed = train_joint(tiny(), tokenizer, material, lexicon, RECIPE, tmp_path / "b")
+    start = tiny().state_dict()
+    moved = 0.0
+    for (name, left), right in zip(straight.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.allclose(left.float(), right.float(), atol=1e-6), name
+        moved += float((left.float() - start[name].float()).abs().sum())
+    assert moved > 1.0
+    assert (tmp_path / "a" / "joint.csv").read_text().startswith("step,seconds,known")
+
+
+def test_every_part_of_the_objective_falls_on_one_batch(
+    material: Material, lexicon: Lexicon, tokenizer
+) -> None:
+    from clipomaly.training.mini.text import TextCoder
+
+    model = tiny().train()
+    objective = Objective(material, lexicon, RECIPE)
+    batch = make_batch(SceneMaker(material), RECIPE, np.random.default_rng(2), (64, 128))
+    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    seen = []
+    for _ in range(30):
+        rng = np.random.default_rng(0)
+        coder = TextCoder(model, tokenizer)
+        coder.rng = rng
+        loss, parts = objective(model, coder, batch, rng)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        seen.append(parts)
+    assert seen[-1]["known"] < seen[0]["known"]
+    assert seen[-1]["words"] < seen[0]["words"]
+    assert sum(seen[-1].values()) < 0.9 * sum(seen[0].values())
+
+
+def test_the_trunk_learns_two_steps_and_resumes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 2
+    images = (rng.integers(0, 60, (40, 64, 64, 3)) + 150 * labels[:, None, None, None]).astype(np.uint8)
+    held = np.zeros(40, bool)
+    held[32:] = True
+    photos = Photos(images, labels.astype(np.int64), ("dark", "light"), held)
+    recipe = PhotoRecipe(epochs_small=1, epochs_full=1, batch=16, rate=0.05, widths=(8, 8, 8, 8))
+    first = torch.load(train_trunk(photos, recipe, tmp_path / "a"), weights_only=True)
+    assert first["epoch"] == 2
+    rows = (tmp_path / "a" / "trunk.csv").read_text().splitlines()
+    assert len(rows) == 3
+    again = torch.load(train_trunk(photos, recipe, tmp_path / "a"), weights_only=True)
+    for name, value in first["model"].items():
+        assert torch.equal(value, again["model"][name]), name
+
+
+def test_text_tower_moves_towards_its_targets(lexicon: Lexicon, tokenizer) -> None:
+    model = tiny()
+    near = train_text(model, tokenizer, lexicon, steps=80, batch=32, rate=1e-2)
+    assert near > 0.2
+
+
+def test_folder_opens_with_auto_model(tokenizer, tmp_path: Path) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    model = tiny().eval()
+    x = torch.rand(1, 3, 48, 80)
+    before = model.dense(x)
+    write_folder(model, tokenizer, tmp_path, RECIPE)
+    opened = AutoModel.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    assert type(opened) is MiniCLIPModel
+    after = opened.dense(x)
+    for left, right in zip(before, after, strict=True):
+        assert torch.allclose(left, right, atol=5e-3)
+    texts = ["a photo of an owl.", "Ünïcode 12 cows!"]
+    assert AutoTokenizer.from_pretrained(tmp_path)(texts).input_ids == tokenizer(texts).input_ids
+
+
+def test_anchor_vectors_are_centred_and_unit() -> None:
+    x = np.random.default_rng(0).standard_normal((50, 20)) + 3
+    y = anchor_vectors([str(i) for i in range(50)], x, 8)
+    assert y.shape == (50, 8)
+    assert np.allclose(np.linalg.norm(y, axis=1), 1, atol=1e-5)
+    assert np.abs(y.mean(0)).max() < 0.2
+
+
+def test_average_precision_matches_scikit_learn() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    truth = rng.random(500) < 0.2
+    score = np.round(rng.random(500) + 0.3 * truth, 1)
+    assert average_precision(truth, score)[0] == pytest.approx(
+        100 * metrics.average_precision_score(truth, score)
+    )
+
+
+def test_rough_mask_finds_a_disc() -> None:
+    import cv2
+
+    image = np.full((64, 64, 3), 40, np.uint8) + np.random.default_rng(0).integers(
+        0, 10, (64, 64, 3), dtype=np.uint8
+    )
+    cv2.circle(image, (32, 32), 16, (220, 60, 60), -1)
+    mask = rough_mask(image)
+    assert mask is not None
+    true = np.hypot(*(np.mgrid[:64, :64] - 32)) <= 16
+    assert (mask.astype(bool) & true).sum() / (mask.astype(bool) | true).sum() > 0.9
+
+
+@pytest.mark.parametrize("name", ["mini-cpu.toml", "mini-gpu.toml"])
+def test_recipes_are_readable(name: str) -> None:
+    recipe = read_recipe(ROOT / "recipes" / name)
+    assert recipe.model["widths"] == [48, 96, 192, 384]
+
+
+def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text("[joint]\nstepz = 1\n")
+    with pytest.raises(ConfigError, match="stepz"):
+        read_recipe(tmp_path / "r.toml")
