@@ -6,7 +6,6 @@ import http.client
 import time
 import urllib.error
 import urllib.request
-from typing import Any
 from urllib.parse import urlsplit
 
 from clipomaly._version import __version__
@@ -17,22 +16,11 @@ __all__ = ["MAX_BYTES", "fetch"]
 MAX_BYTES = 64 << 20
 
 
-class _HttpOnly(urllib.request.HTTPRedirectHandler):
-    """Follows redirects (ten at most) to http and https alone."""
-
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        if urlsplit(newurl).scheme not in ("http", "https"):
-            raise FrameError(
-                f"{req.full_url} leads to {newurl}, which is not http or https: give the picture's address"
-            )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
 def fetch(url: str, *, max_bytes: int = MAX_BYTES, timeout: float = 20.0, total: float = 120.0) -> bytes:
     """The body at an address; `timeout` seconds of silence or `total` seconds in all are a `FrameError`."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise FrameError(f"{url} is not an http or https address")
-    # Only these handlers: the usual opener would also read file: and ftp: addresses.
+    # Only these handlers: with the usual ones a redirect might lead to file: or ftp: addresses.
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -40,7 +28,7 @@ def fetch(url: str, *, max_bytes: int = MAX_BYTES, timeout: float = 20.0, total:
         urllib.request.HTTPSHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
-        _HttpOnly(),
+        urllib.request.HTTPRedirectHandler(),
         urllib.request.UnknownHandler(),
     ):
         opener.add_handler(handler)
