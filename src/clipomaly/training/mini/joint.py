@@ -20,8 +20,11 @@ import json
 import queue
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -85,18 +88,20 @@ class JointRecipe:
     sizes: tuple[tuple[int, int], ...] = ((256, 448), (320, 448), (320, 512), (384, 640))
 
 
+@cache
 def known_words(vocabulary: str) -> list[tuple[str, ...]]:
-    """The words each class of a vocabulary goes by, its own name first.
+    """The words each class of a vocabulary goes by, its own name first: ours and the shipped vocabulary's.
 
     >>> known_words("camvid")[4][:2]
     ('pavement', 'sidewalk')
     """
-    classes = CAMVID if vocabulary == "camvid" else CITYSCAPES
+    file = resources.files("clipomaly") / "vocabularies" / f"{vocabulary}.toml"
+    shipped = {k["name"]: k.get("synonyms", []) for k in tomllib.loads(file.read_text())["known"]}
     out = []
-    for c in classes:
+    for c in CAMVID if vocabulary == "camvid" else CITYSCAPES:
         words = _CAMVID_WORDS.get(c) if vocabulary == "camvid" else None
         words = words if words is not None else KNOWN[c]
-        out.append((c, *(w for w in words if w != c)))
+        out.append(tuple(dict.fromkeys([c, *words, *shipped.get(c, [])])))
     return out
 
 

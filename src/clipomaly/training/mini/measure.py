@@ -87,7 +87,7 @@ def anomaly_figures(
 
 
 def track_naming(model, tokenizer, folder: Path, names: list[str], long_side: int) -> dict[str, Any]:
-    """Naming of AnomalyTrack test frames whose file name is among `names`, by their most unknown twentieth."""
+    """Naming of AnomalyTrack frames whose file name is among `names`, by their most unknown twentieth."""
     known = text_vectors(model, tokenizer, CITYSCAPES)
     texts = text_vectors(model, tokenizer, names)
     hits, count = np.zeros(2), 0

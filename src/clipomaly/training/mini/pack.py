@@ -234,7 +234,7 @@ class PhotoTeacher:
 
 
 def rough_mask(image: np.ndarray) -> np.ndarray | None:
-    """GrabCut from a centred frame: a mask of the thing in the middle, or None if it finds nothing sensible."""
+    """GrabCut from a centred frame: a mask of the thing in the middle, or None if nothing sensible."""
     h, w = image.shape[:2]
     mask = np.zeros((h, w), np.uint8)
     rect = (round(w * 0.08), round(h * 0.08), round(w * 0.84), round(h * 0.84))

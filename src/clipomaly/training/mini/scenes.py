@@ -315,7 +315,7 @@ def weather(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 class SceneMaker:
-    """Makes canvases of any size (multiples of 64) from the material; chance comes from the generator given."""
+    """Makes canvases of any size (multiples of 64) from the material; chance from the generator given."""
 
     def __init__(self, material: Material) -> None:
         self.material = material
