@@ -146,3 +146,15 @@ def test_regions_pool_as_their_masks() -> None:
 def test_an_empty_mask_has_no_vector() -> None:
     with pytest.raises(ValueError, match="empty mask"):
         grids.pool(np.ones((2, 2, 3), np.float32), np.zeros((4, 4), bool), (2.0, 2.0))
+
+
+@pytest.mark.parametrize(("grid", "extent", "size"), CASES)
+def test_bands_are_the_whole_in_parts(
+    grid: tuple[int, int], extent: tuple[float, float], size: tuple[int, int]
+) -> None:
+    values = RNG.normal(size=(*grid, 5)).astype(np.float32)
+    bands = list(grids.upsample_bands(values, extent, size, rows=7))
+    assert all(len(band) <= 7 for _, band in bands)
+    np.testing.assert_allclose(
+        np.concatenate([band for _, band in bands]), reference(values, extent, size), atol=5e-5
+    )

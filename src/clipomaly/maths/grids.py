@@ -57,13 +57,13 @@ def upsample(grid: Float[np.ndarray, "h w *c"], extent: Extent, size: Size) -> F
 
 
 def upsample_bands(
-    grid: Float[np.ndarray, "h w c"], extent: Extent, size: Size, rows: int = 64
+    grid: Float[np.ndarray, "h w c"], extent: Extent, size: Size, rows: int = 16
 ) -> Iterator[tuple[slice, Float[np.ndarray, "r W c"]]]:
     """`upsample` for many values a cell, some rows at a time: never the whole picture with all its values.
 
     >>> grid = np.zeros((2, 3, 19), np.float32)
-    >>> [(rows.start, band.shape) for rows, band in upsample_bands(grid, (2.0, 3.0), size=(100, 90))]
-    [(0, (64, 90, 19)), (64, (36, 90, 19))]
+    >>> [(rows.start, band.shape) for rows, band in upsample_bands(grid, (2.0, 3.0), size=(20, 90))]
+    [(0, (16, 90, 19)), (16, (4, 90, 19))]
     """
     grid = _covered(np.asarray(grid, np.float32), extent)
     y, x = _positions(grid.shape[0], extent[0], size[0]), _positions(grid.shape[1], extent[1], size[1])
