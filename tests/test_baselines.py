@@ -178,6 +178,10 @@ def test_mistakes_are_named() -> None:
         Baseline("msp", encoder).fit([colour_picture("green")], GREENS)
     with pytest.raises(ConfigError, match="no known place"):
         Baseline("knn", encoder).fit([], GREENS)
+    with pytest.raises(ConfigError, match="fewer labels than frames"):
+        Baseline("knn", encoder).fit([colour_picture("green")], GREENS, [])
+    with pytest.raises(ConfigError, match="do not fit the frame"):
+        Baseline("knn", encoder).fit([colour_picture("green")], GREENS, [np.zeros((2, 2), np.uint8)])
     with pytest.raises(ConfigError, match="unknown baseline"):
         Baseline("best", encoder)
     with pytest.raises(ConfigError, match="needs an encoder or a segmenter"):

@@ -158,7 +158,10 @@ class Baseline:
         given = iter(labels) if labels is not None else None
         for image in frames:
             [reading] = self.backbone.read([image], vocabulary)
-            grid = _cell_labels(reading, None if given is None else next(given))
+            label = None if given is None else next(given, None)
+            if given is not None and label is None:
+                raise ConfigError("there are fewer labels than frames: give one map a frame, in order")
+            grid = _cell_labels(reading, label)
             flat = reading.features.reshape(-1, reading.features.shape[2])
             known = (grid.ravel() >= 0) & (grid.ravel() < classes)
             if gather is None:
