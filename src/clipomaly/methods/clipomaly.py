@@ -29,7 +29,7 @@ from clipomaly.encoders.prompts import TextBank, bank_of_names, bank_of_vocabula
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError
 from clipomaly.maths.grids import mask_to_grid, pool_regions, upsample, upsample_argmax
-from clipomaly.maths.regions import split
+from clipomaly.maths.regions import limits, split
 from clipomaly.maths.scores import SCORES
 from clipomaly.maths.threshold import threshold_for
 from clipomaly.naming.choose import enter_names, preselect, rank_candidates
@@ -147,14 +147,7 @@ class Clipomaly:
             score = upsample(first, dense.extent, size)
             threshold = self._threshold(score, vocabulary)
         with _timed(seconds, "split"):
-            rule = self.settings.regions
-            regions = split(
-                score > threshold,
-                score,
-                min_area=_pixels(rule.min_area, size[0] * size[1]),
-                merge=round(rule.merge * max(size)),
-                max_regions=rule.max_regions,
-            )
+            regions = split(score > threshold, score, **limits(self.settings.regions, size))
         with _timed(seconds, "name"):
             candidates, nearest = self._candidates(image, dense, regions, words)
             naming = self.settings.naming
@@ -365,11 +358,6 @@ def _context_crop(image: UInt8[np.ndarray, "H W 3"], region: Region) -> UInt8[np
     x, y, width, height = region.box
     dx, dy = width // 4, height // 4
     return image[max(0, y - dy) : y + height + dy, max(0, x - dx) : x + width + dx]
-
-
-def _pixels(amount: float, total: int) -> int:
-    """A share of the total below 1, pixels from 1 on."""
-    return max(1, round(amount * total if amount < 1 else amount))
 
 
 @contextmanager
