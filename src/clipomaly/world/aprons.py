@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipomaly.world import aircraft, creatures, nature, objects, town, vehicles
+from clipomaly.world import aircraft, creatures, nature, town, unknowns, vehicles
 from clipomaly.world import pavement as pv
 from clipomaly.world.camera import lens
 from clipomaly.world.classes import class_id
@@ -422,7 +422,7 @@ def _unknowns(
         if len(listed) == count:
             break
         name = str(names[int(rng.integers(len(names)))]) if count != len(names) else str(names[len(listed)])
-        t: Thing = objects.build(name, np.random.default_rng(rng.integers(1 << 40)))
+        t: Thing = unknowns.build(name, np.random.default_rng(rng.integers(1 << 40)))
         big = float(max(t.size))
         x = 4.2 + 2.0 * big + float(np.clip(12 * big**0.7, 1.2, 20.0)) * rng.uniform() ** 1.3
         y = rng.uniform(-0.42, 0.42) * x

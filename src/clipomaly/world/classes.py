@@ -1,25 +1,49 @@
-"""The known classes of both domains, in the order of their ids in the truth's label images."""
+"""The known classes of both domains: ids in the truth's label images are places in the shipped vocabularies."""
 
 from __future__ import annotations
 
-CITYSCAPES: tuple[str, ...] = (
-    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
-    "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
-)  # fmt: skip
+import functools
 
-AIRSIDE: tuple[str, ...] = (
-    "apron", "marking", "grass", "sky", "terminal building", "jet bridge", "aircraft", "baggage tractor",
-    "baggage cart", "belt loader", "pushback tractor", "fuel truck", "passenger stairs", "container", "cone",
-    "chock", "person", "vehicle", "light mast", "ground power unit", "fence", "vegetation", "catering truck",
-)  # fmt: skip
+from clipomaly.vocabulary import load_vocabulary
 
-CLASSES: dict[str, tuple[str, ...]] = {"road": CITYSCAPES, "apron": AIRSIDE}
+VOCABULARIES: dict[str, str] = {"road": "cityscapes", "apron": "airside"}
+
+# What the builders call a thing, where the vocabulary has another word.
+_ALIASES: dict[str, dict[str, str]] = {
+    "road": {},
+    "apron": {
+        "marking": "stand marking", "container": "unit load device", "cone": "traffic cone", "chock": "wheel chock",
+        "person": "ground crew", "vegetation": "trees", "vehicle": "car",
+    },
+}  # fmt: skip
 
 
+@functools.cache
+def classes(domain: str) -> tuple[str, ...]:
+    """The names of the known classes, in the order of their ids.
+
+    >>> classes("road")[:3]
+    ('road', 'sidewalk', 'building')
+    """
+    return tuple(k.name for k in load_vocabulary(VOCABULARIES[domain]).known)
+
+
+@functools.cache
 def class_id(domain: str, name: str) -> int:
     """The id of a known class.
 
-    >>> class_id("road", "car"), class_id("apron", "aircraft")
-    (13, 6)
+    >>> class_id("road", "car"), class_id("apron", "cone") == classes("apron").index("traffic cone")
+    (13, True)
     """
-    return CLASSES[domain].index(name)
+    return classes(domain).index(_ALIASES[domain].get(name, name))
+
+
+@functools.cache
+def known_words(domain: str) -> frozenset[str]:
+    """Every name and synonym of the domain's known classes: none of them may be an unknown there.
+
+    >>> "forklift" in known_words("apron"), "forklift" in known_words("road")
+    (True, False)
+    """
+    known = load_vocabulary(VOCABULARIES[domain]).known
+    return frozenset(word.lower() for k in known for word in (k.name, *k.synonyms))

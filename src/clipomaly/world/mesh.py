@@ -163,7 +163,7 @@ def lathe(profile: Sequence[tuple[float, float]], color: Vec = (0.5, 0.5, 0.5), 
     rings = np.stack(
         [r[:, None] * np.cos(angle), r[:, None] * np.sin(angle), np.repeat(z[:, None], n, 1)], -1
     )
-    return weld(make(rings.reshape(-1, 3), grid_faces(len(r), n, wrap=True), color))
+    return outward(weld(make(rings.reshape(-1, 3), grid_faces(len(r), n, wrap=True), color)))
 
 
 def cylinder(
@@ -180,6 +180,11 @@ def cylinder(
         (0.0, height),
     ]
     return lathe(profile if b else [profile[0], (radius, 0.0), (radius, height), profile[-1]], color, n)
+
+
+def outward(mesh: Mesh) -> Mesh:
+    """A closed mesh with its faces turned outwards, whichever way they were."""
+    return mesh if volume(mesh) >= 0 else dataclasses.replace(mesh, faces=mesh.faces[:, ::-1])
 
 
 def ball(radius: float | Vec, center: Vec = (0, 0, 0), color: Vec = (0.5, 0.5, 0.5), n: int = 20) -> Mesh:
@@ -211,7 +216,8 @@ def loft(sections: Float[np.ndarray, "s k 3"], color: Vec = (0.5, 0.5, 0.5), cap
             j = np.arange(k)
             fan = np.stack([np.full(k, middle), row * k + j, row * k + (j + 1) % k], 1)
             faces.append(fan[:, ::-1] if flip else fan)
-    return make(np.concatenate(vertices), np.concatenate(faces), color)
+    mesh = make(np.concatenate(vertices), np.concatenate(faces), color)
+    return outward(mesh) if caps else mesh
 
 
 def tube(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipomaly.world import creatures, nature, objects, town, vehicles
+from clipomaly.world import creatures, nature, town, unknowns, vehicles
 from clipomaly.world import pavement as pv
 from clipomaly.world.camera import lens
 from clipomaly.world.classes import class_id
@@ -630,7 +630,7 @@ def _unknowns(
     while len(listed) < count and tries < 60:
         tries += 1
         name = str(names[int(rng.integers(len(names)))]) if count != len(names) else str(names[len(listed)])
-        t = objects.build(name, np.random.default_rng(rng.integers(1 << 40)))
+        t = unknowns.build(name, np.random.default_rng(rng.integers(1 << 40)))
         big = float(max(t.size))
         # A thing should cover at least some pixels: the smaller, the nearer.
         reach = float(np.clip(14 * big**0.7, 3.0, 22.0))
