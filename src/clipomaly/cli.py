@@ -185,6 +185,70 @@ def fit(
     run_fit(settings, frames, out)
 
 
+@app.command()
+@with_settings
+def evaluate(
+    settings: Settings,
+    dataset: Annotated[str, typer.Argument(help="Data set; docs/evaluation.md lists them.")],
+    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    out: Out = Path("clipomaly-evaluation"),
+    methods: Annotated[
+        str | None, typer.Option(help="Several methods for one table: clipomaly,msp,centre.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Part of the data set, where it has several.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first frames, to try it.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an evaluation that was stopped.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")] = False,
+    keep_maps: Annotated[
+        bool, typer.Option("--keep-maps", help="Keep the score maps, five bytes a pixel.")
+    ] = False,
+) -> None:
+    """Measure methods on a data set: exact figures with intervals, and a report.
+
+    Example: clipomaly evaluate road-anomaly --root RoadAnomaly --methods clipomaly,centre --out results
+    """
+    from clipomaly.commands.evaluate import Request, run_evaluate
+
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite contradict each other: choose one")
+    existing = "resume" if resume else "replace" if overwrite else "refuse"
+    several = tuple(m.strip() for m in methods.split(",")) if methods is not None else ()
+    run_evaluate(settings, Request(dataset, root, out, several, split, limit, existing, keep_maps))
+
+
+@app.command()
+def metrics(
+    scores: Annotated[Path, typer.Option(help="Folder of score maps: npy, npz, png, tif, hdf5.")],
+    labels: Annotated[Path, typer.Option(help="Folder of label pictures, or the root of --dataset.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for metrics.json and the report.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Data set that --labels is the root of.")] = None,
+    values: Annotated[
+        str, typer.Option(help="Value in the labels = 0 (known), 1 (anomaly) or 255 (left out).")
+    ] = "0=0,1=1,255=255",
+    threshold: Annotated[
+        float | None, typer.Option(help="Threshold fixed beforehand: locked figures.")
+    ] = None,
+    components: Annotated[
+        Literal["anomaly", "obstacle"], typer.Option(help="Smallest components that count, by track.")
+    ] = "anomaly",
+    name: Annotated[str, typer.Option(help="What to call it in the report.")] = "scores",
+    subset: Annotated[
+        bool, typer.Option("--subset", help="Leave out frames that lack scores or labels.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what --out holds.")] = False,
+) -> None:
+    """Compute the same figures for anybody's score maps, without any model.
+
+    Example: clipomaly metrics --scores my-maps/ --labels labels_masks/ --out figures
+    """
+    from clipomaly.commands.metrics import MapsRequest, run_metrics
+
+    request = MapsRequest(scores, labels, out, dataset, values, subset, overwrite)
+    run_metrics(request, name=name, threshold=threshold, components=components)
+
+
 @app.command("export-encoder")
 def export_encoder(
     model: Annotated[str, typer.Argument(help="A transformers folder or hub id.")],

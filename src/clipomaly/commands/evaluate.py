@@ -1,0 +1,98 @@
+"""`clipomaly evaluate`: methods over a data set; all figures, with intervals, in one table and one report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from clipomaly.config import Settings
+from clipomaly.errors import ConfigError
+from clipomaly.evaluate.compare import differences, save_comparison
+from clipomaly.evaluate.figures import FIGURES, lookup
+from clipomaly.evaluate.report import write_comparison, write_report
+from clipomaly.evaluate.result import Evaluation
+from clipomaly.evaluate.run import evaluate, open_methods, open_subject
+
+__all__ = ["Request", "print_figures", "progress_bar", "run_evaluate"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is evaluated, and where results go."""
+
+    dataset: str
+    root: Path
+    out: Path
+    methods: tuple[str, ...] = ()
+    """Several at once, each in a folder of its own below `out`; none: the one of the settings."""
+    split: str | None = None
+    limit: int | None = None
+    existing: str = "refuse"
+    keep_maps: bool = False
+
+
+def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
+    """Evaluate, print the table, write the report."""
+    console = Console(stderr=True)
+    subject = open_subject(request.dataset, request.root, request.split, request.limit)
+    methods = request.methods or (settings.method,)
+    if not all(methods):
+        raise ConfigError("--methods is a list such as clipomaly,centre: one of its names is empty")
+    pipelines = open_methods(settings, methods, request.dataset)
+    for notice in dict.fromkeys(n for p in pipelines for n in p.notices):
+        console.print(Text(f"note: {notice}", style="yellow"))
+    evaluations = []
+    with progress_bar(console, len(subject.samples) * len(pipelines)) as step:
+        for pipeline in pipelines:
+            out = request.out / pipeline.settings.method if request.methods else request.out
+            evaluation, folder = evaluate(pipeline, subject, out, existing=request.existing, step=step)
+            evaluations.append(evaluation)
+            write_report(out, evaluation, subject=subject, folder=folder)
+            if not request.keep_maps:
+                folder.remove_maps()
+    if request.methods:
+        compared = differences(evaluations)
+        save_comparison(request.out, evaluations, compared)
+        write_comparison(request.out, evaluations, compared)
+    print_figures(evaluations)
+    console.print(Text(f"look at {request.out / 'report.html'}", style="bold"))
+    return evaluations
+
+
+def print_figures(evaluations: Sequence[Evaluation]) -> None:
+    """The table: figures that any of the methods has, a column a method."""
+    table = Table("figure", *(e.method for e in evaluations), box=None, header_style="bold", pad_edge=False)
+    for figure in FIGURES:
+        values = [lookup(e.metrics, figure.key) for e in evaluations]
+        if any(v is not None for v in values):
+            cells = [_cell(e.metrics, figure.key, figure.percent) for e in evaluations]
+            table.add_row(figure.title, *cells)
+    Console().print(table)
+
+
+def _cell(metrics: dict[str, Any], key: str, percent: bool) -> str:
+    value, interval = lookup(metrics, key), lookup(metrics, f"{key}_ci")
+    if value is None:
+        return "–"
+
+    def show(v: float) -> str:
+        return f"{100 * v:.1f}" if percent else f"{v:.3f}"
+
+    return show(value) if interval is None else f"{show(value)}  [{show(interval[0])}, {show(interval[1])}]"
+
+
+@contextmanager
+def progress_bar(console: Console, total: int) -> Iterator[Any]:
+    """A bar over frames."""
+    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,56 @@
+"""`clipomaly metrics`: the figures of anybody's score maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from clipomaly.commands.evaluate import print_figures, progress_bar
+from clipomaly.errors import OutputError
+from clipomaly.evaluate.maps import evaluate_maps
+from clipomaly.evaluate.report import write_report
+from clipomaly.evaluate.result import METRICS, Evaluation, save_evaluation
+from clipomaly.evaluate.scoremaps import match_maps, parse_values
+from clipomaly.metrics.component import ANOMALY_TRACK, OBSTACLE_TRACK
+
+__all__ = ["MapsRequest", "run_metrics"]
+
+_SIZES = {"anomaly": ANOMALY_TRACK, "obstacle": OBSTACLE_TRACK}
+
+
+@dataclass(frozen=True)
+class MapsRequest:
+    """Which maps, which labels, and where results go."""
+
+    scores: Path
+    labels: Path
+    out: Path | None = None
+    dataset: str | None = None
+    values: str = "0=0,1=1,255=255"
+    subset: bool = False
+    overwrite: bool = False
+
+
+def run_metrics(request: MapsRequest, *, name: str, threshold: float | None, components: str) -> Evaluation:
+    """Match, count, print, write."""
+    console = Console(stderr=True)
+    if request.out is not None and (request.out / METRICS).is_file() and not request.overwrite:
+        raise OutputError(f"{request.out} holds figures already: choose another --out, or --overwrite")
+    maps = match_maps(
+        request.scores,
+        request.labels,
+        dataset=request.dataset,
+        values=parse_values(request.values),
+        subset=request.subset,
+    )
+    with progress_bar(console, len(maps)) as step:
+        evaluation = evaluate_maps(maps, name=name, threshold=threshold, sizes=_SIZES[components], step=step)
+    print_figures([evaluation])
+    if request.out is not None:
+        save_evaluation(request.out, evaluation)
+        write_report(request.out, evaluation, maps=maps)
+        console.print(Text(f"look at {request.out / 'report.html'}", style="bold"))
+    return evaluation

@@ -1,0 +1,76 @@
+"""Several methods on the same frames: paired differences, both figures from the same resampled frames.
+
+An interval that does not contain 0 says that the order of the two would hold on other frames like these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipomaly.errors import MetricError
+from clipomaly.evaluate.figures import FIGURES, Figure, lookup
+from clipomaly.evaluate.result import METRICS, SCHEMA, Evaluation, to_json
+from clipomaly.export.files import write_whole
+from clipomaly.metrics.bootstrap import Interval, paired_difference
+
+__all__ = ["Difference", "differences", "save_comparison"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`method` minus `other` in one figure."""
+
+    figure: Figure
+    method: str
+    other: str
+    value: float
+    interval: Interval
+
+    @property
+    def decided(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return not self.interval.contains(0.0)
+
+
+def differences(evaluations: Sequence[Evaluation]) -> list[Difference]:
+    """Every method against the first one, in every figure that both have."""
+    if not evaluations:
+        return []
+    first, *others = evaluations
+    out = []
+    for other in others:
+        if [f["frame"] for f in first.frames] != [f["frame"] for f in other.frames]:
+            raise MetricError(
+                f"{first.method} and {other.method} have other frames: evaluate them together, with --methods"
+            )
+        for figure in FIGURES:
+            values = lookup(other.metrics, figure.key), lookup(first.metrics, figure.key)
+            if None in values:
+                continue
+            try:
+                interval = paired_difference(other.rows[figure.rows], first.rows[figure.rows], figure.of)
+            except MetricError:  # undefined in every resample: there is no difference to speak of
+                continue
+            out.append(Difference(figure, other.method, first.method, values[0] - values[1], interval))
+    return out
+
+
+def save_comparison(out: Path, evaluations: Sequence[Evaluation], compared: Sequence[Difference]) -> None:
+    """`metrics.json` of several methods: each one's own, by name, and the paired differences."""
+    table = {
+        "schema": SCHEMA,
+        "methods": {e.method: e.metrics for e in evaluations},
+        "differences": [
+            {
+                "figure": d.figure.key,
+                "method": d.method,
+                "other": d.other,
+                "value": d.value,
+                "ci": [d.interval.low, d.interval.high],
+            }
+            for d in compared
+        ],
+    }
+    write_whole(out / METRICS, to_json(table).encode())

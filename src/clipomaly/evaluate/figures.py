@@ -1,0 +1,138 @@
+"""The figures by their stable keys: which per-frame rows each is computed from, and how.
+
+A row is what one frame adds. A figure is a function of the summed row, so the same line serves its interval
+over frames, and the paired difference of two methods.
+
+    pixels   [2, bins]   known and anomalous pixels by score           (metrics.sketch)
+    oracle   [37]        components at the best-F1 threshold            (metrics.component)
+    locked   [37]        components of the method's own mask
+    mask     [2, 2]      confusion of known and anomaly, own mask      (metrics.openworld)
+    classes  [k+1, k+1]  confusion of the known classes and the unknown
+    naming   [8]         named regions                                 (metrics.names)
+    seconds  [2]         wall time, 1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from clipomaly.errors import MetricError
+from clipomaly.metrics.bootstrap import Interval, bootstrap_interval, mean_of
+from clipomaly.metrics.component import f1_star_of, ppv_of, siou_of
+from clipomaly.metrics.names import NAMING_ROW, naming_share_of
+from clipomaly.metrics.openworld import known_miou_of, miou_2class_of, miou_of, unknown_iou_of
+from clipomaly.metrics.sketch import ap_of, auroc_of, f1_best_of, fpr95_of
+
+__all__ = ["FIGURES", "Figure", "Rows", "interval_of", "lookup"]
+
+Rows = Mapping[str, np.ndarray]
+"""Per-frame rows by name, the first axis over frames."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table."""
+
+    key: str
+    """Place in `metrics.json`; a dot enters a sub-table."""
+    title: str
+    rows: str
+    of: Callable[[Any], Any]
+    better: int = 1
+    """1: higher is better, −1: lower is, 0: neither."""
+    percent: bool = True
+    about: str = ""
+
+
+def _ratio(part: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """part / (part + rest); NaN where both are 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(part / (part + rest))
+
+
+def _recall(rows: np.ndarray) -> np.ndarray:
+    return _ratio(rows[..., 1, 1], rows[..., 1, 0])
+
+
+def _precision(rows: np.ndarray) -> np.ndarray:
+    return _ratio(rows[..., 1, 1], rows[..., 0, 1])
+
+
+def _fpr(rows: np.ndarray) -> np.ndarray:
+    return _ratio(rows[..., 0, 1], rows[..., 0, 0])
+
+
+def _mask_f1(rows: np.ndarray) -> np.ndarray:
+    return _ratio(2 * rows[..., 1, 1], rows[..., 0, 1] + rows[..., 1, 0])
+
+
+def _similarity(rows: np.ndarray) -> np.ndarray:
+    return mean_of(rows[..., NAMING_ROW.index("similarity") :])
+
+
+_PIXEL = "pixels pooled over the set"
+_OWN = "the method's own mask"
+
+FIGURES: tuple[Figure, ...] = (
+    Figure("ap", "AP", "pixels", ap_of, about=_PIXEL),
+    Figure("auroc", "AUROC", "pixels", auroc_of, about=_PIXEL),
+    Figure("fpr95", "FPR95", "pixels", fpr95_of, -1, about=_PIXEL),
+    Figure("f1_best", "best F1", "pixels", f1_best_of, about=f"{_PIXEL}; oracle threshold"),
+    Figure("oracle.siou", "sIoU (oracle)", "oracle", siou_of, about="components; oracle threshold"),
+    Figure("oracle.ppv", "PPV (oracle)", "oracle", ppv_of, about="components; oracle threshold"),
+    Figure("oracle.f1_star", "F1* (oracle)", "oracle", f1_star_of, about="components; oracle threshold"),
+    Figure("locked.siou", "sIoU (locked)", "locked", siou_of, about=f"components; {_OWN}"),
+    Figure("locked.ppv", "PPV (locked)", "locked", ppv_of, about=f"components; {_OWN}"),
+    Figure("locked.f1_star", "F1* (locked)", "locked", f1_star_of, about=f"components; {_OWN}"),
+    Figure("locked.recall", "recall (locked)", "mask", _recall, about=_OWN),
+    Figure("locked.precision", "precision (locked)", "mask", _precision, about=_OWN),
+    Figure("locked.fpr", "FPR (locked)", "mask", _fpr, -1, about=_OWN),
+    Figure("locked.f1", "F1 (locked)", "mask", _mask_f1, about=_OWN),
+    Figure("known_miou", "known mIoU", "classes", known_miou_of, about="known classes"),
+    Figure("miou", "mIoU, known ∪ unknown", "classes", miou_of, about="known classes and the unknown"),
+    Figure("unknown_iou", "unknown IoU", "mask", unknown_iou_of, about=_OWN),
+    Figure("miou_2class", "2-class mIoU", "mask", miou_2class_of, about=_OWN),
+    *(
+        Figure(
+            f"naming_{share}", title, "naming", partial(naming_share_of, figure=share), better, about=about
+        )
+        for share, title, better, about in (
+            ("top1", "name, top 1", 1, "exact"),
+            ("top5", "name, top 5", 1, "exact"),
+            ("top1_synonym", "name, top 1, synonyms", 1, "published synonym table"),
+            ("top5_synonym", "name, top 5, synonyms", 1, "published synonym table"),
+            ("unnamed", "left unnamed", -1, "regions without a name"),
+        )
+    ),
+    Figure(
+        "naming_similarity", "text similarity", "naming", _similarity, percent=False, about="name to truth"
+    ),
+    Figure("seconds_per_frame", "seconds a frame", "seconds", mean_of, -1, percent=False, about="wall time"),
+)
+
+
+def interval_of(figure: Figure, rows: Rows, *, resamples: int = 1000) -> Interval | None:
+    """The 95 % interval of a figure over frames; None where it is undefined."""
+    if figure.rows not in rows:
+        return None
+    try:
+        return bootstrap_interval(rows[figure.rows], figure.of, resamples=resamples)
+    except MetricError:
+        return None
+
+
+def lookup(metrics: Mapping[str, Any], key: str) -> Any:
+    """The value at a key such as "locked.siou"; None where there is none.
+
+    >>> lookup({"locked": {"siou": 0.5}}, "locked.siou"), lookup({}, "ap")
+    (0.5, None)
+    """
+    value: Any = metrics
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

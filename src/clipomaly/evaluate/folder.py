@@ -1,0 +1,106 @@
+"""The folder of a running evaluation: one file a frame, so that a stopped run goes on where it stopped.
+
+    run.json        what is being evaluated; a run goes on only under the same
+    maps/NAME.npz   score (float32, exact), labels, the method's mask, and the rows that the frame adds
+
+The maps are what components at the best-F1 threshold, known only at the end, are computed from. They take
+about five bytes a pixel (4.7 MB for 1280 × 720) and are removed when the evaluation is finished, unless kept.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipomaly.errors import OutputError
+from clipomaly.evaluate.result import METRICS, to_json
+from clipomaly.export.files import safe_path, write_whole
+
+__all__ = ["KeptFrame", "RunFolder"]
+
+RUN, MAPS = "run.json", "maps"
+
+
+@dataclass(frozen=True, eq=False)
+class KeptFrame:
+    """What one frame came to."""
+
+    score: np.ndarray
+    anomaly: np.ndarray | None = None
+    unknown: np.ndarray | None = None
+    rows: Mapping[str, np.ndarray] = field(default_factory=dict)
+    info: Mapping[str, Any] = field(default_factory=dict)
+    """Names found and given, numbers of findings: what stands in the table of frames."""
+
+
+class RunFolder:
+    """Opens a folder for an evaluation; `existing` is `refuse`, `resume` or `replace`."""
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], existing: str = "refuse") -> None:
+        self.folder = folder
+        self.finished = False
+        run = folder / RUN
+        if run.is_file() and existing == "refuse":
+            raise OutputError(
+                f"{folder} holds an evaluation already: --resume goes on with it, --overwrite replaces it"
+            )
+        if run.is_file() and existing == "resume":
+            self._check(run, identity)
+            self.finished = (folder / METRICS).is_file()
+            return
+        shutil.rmtree(folder / MAPS, ignore_errors=True)
+        (folder / METRICS).unlink(missing_ok=True)
+        write_whole(run, to_json(dict(identity)).encode())
+
+    def _check(self, run: Path, identity: Mapping[str, Any]) -> None:
+        try:
+            before = json.loads(run.read_text("utf-8"))
+        except ValueError as error:
+            raise OutputError(f"{run} is damaged: start anew with --overwrite") from error
+        for key, now in identity.items():
+            if before.get(key) != now:
+                raise OutputError(
+                    f"{self.folder} was made with another {key.replace('_', ' ')} ({before.get(key)}, "
+                    f"now {now}): choose another --out, or --overwrite"
+                )
+
+    def path(self, name: str) -> Path:
+        """The file of a frame."""
+        return safe_path(self.folder / MAPS, name, ".npz")
+
+    def write(self, name: str, kept: KeptFrame) -> None:
+        """Keep a frame; the file appears whole or not at all."""
+        arrays: dict[str, Any] = {"score": kept.score, "info": np.array(json.dumps(dict(kept.info)))}
+        if kept.anomaly is not None:
+            arrays["anomaly"] = kept.anomaly
+        if kept.unknown is not None:
+            arrays["unknown"] = np.packbits(kept.unknown)
+        arrays |= {f"row.{kind}": row for kind, row in kept.rows.items()}
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)
+        write_whole(self.path(name), buffer.getvalue())
+
+    def read(self, name: str) -> KeptFrame | None:
+        """A frame that was kept, or None."""
+        path = self.path(name)
+        if not path.is_file():
+            return None
+        with np.load(path, allow_pickle=False) as file:
+            score, info = file["score"], json.loads(str(file["info"]))
+            anomaly = file.get("anomaly")
+            unknown = None
+            if "unknown" in file:
+                unknown = np.unpackbits(file["unknown"], count=score.size).view(bool).reshape(score.shape)
+            rows = {key[4:]: file[key] for key in file.files if key.startswith("row.")}
+        return KeptFrame(score, anomaly, unknown, rows, info)
+
+    def remove_maps(self) -> None:
+        """Free the disk."""
+        shutil.rmtree(self.folder / MAPS, ignore_errors=True)

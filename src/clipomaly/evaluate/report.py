@@ -1,0 +1,401 @@
+"""`report.html`, self-contained, and `report.md`: what an evaluation found, to look through and to quote.
+
+Everything in it is computed elsewhere; here it is put in order. Figures whose threshold was picked on the
+very frames they are computed on bear the mark *oracle*.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipomaly.evaluate.compare import Difference
+from clipomaly.evaluate.figures import FIGURES, Figure, lookup
+from clipomaly.evaluate.folder import RunFolder
+from clipomaly.evaluate.pictures import frame_picture
+from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg, plots_available
+from clipomaly.evaluate.result import Evaluation
+from clipomaly.evaluate.run import Subject
+from clipomaly.evaluate.scoremaps import LabelledMap
+from clipomaly.export.files import write_whole
+from clipomaly.metrics.sketch import ap_of, auroc_of, fpr95_of
+
+__all__ = ["HTML", "MARKDOWN", "write_comparison", "write_report"]
+
+HTML, MARKDOWN = "report.html", "report.md"
+_SHOWN = 4  # best and worst frames, each
+_SLICES = ((0.0, 0.005, "below 0.5 %"), (0.005, 0.05, "0.5 % to 5 %"), (0.05, 1.01, "5 % and more"))
+_ORACLE = "The threshold was picked on these very frames: an oracle, as the published evaluation does it."
+_FACTS = (
+    ("dataset", "Data set"), ("split", "Split"), ("limit", "First frames only"), ("n_frames", "Frames"),
+    ("method", "Method"), ("model", "Model"), ("model_hash", "Model hash"), ("vocabulary", "Vocabulary"),
+    ("vocabulary_hash", "Vocabulary hash"), ("data_hash", "Data hash"), ("run", "Run"),
+    ("version", "Clipomaly"), ("created", "Made"),
+)  # fmt: skip
+
+
+def write_report(
+    out: Path,
+    evaluation: Evaluation,
+    *,
+    subject: Subject | None = None,
+    folder: RunFolder | None = None,
+    maps: Sequence[LabelledMap] = (),
+) -> None:
+    """One method's report. Pictures come from the run's folder, or from score maps."""
+    m = evaluation.metrics
+    title = f"{evaluation.method} on {m['dataset']}" if m.get("dataset") else evaluation.method
+    parts = [
+        _head(title, f"{m['n_frames']} frames; figures in percent, with 95 % intervals over frames"),
+        _facts(m),
+        _notes(m),
+        _section("Figures", _figures_html([evaluation])),
+        _plots([evaluation]),
+    ]
+    slices = _slices(evaluation)
+    if slices:
+        head = ("anomaly covers", "frames", "AP", "AUROC", "FPR95")
+        parts.append(_section("By size of the anomaly in its frame", _table(head, slices)))
+    parts += [_frames_html(evaluation, subject, folder, maps), _naming_html(evaluation)]
+    parts += [_frame_table(evaluation), _settings(m)]
+    _write_html(out, title, parts)
+    lines = [f"# {title}", "", f"{m['n_frames']} frames. In percent, with 95 % intervals over frames."]
+    lines += ["", *_operating(m), "", *_figures_markdown([evaluation])]
+    lines += ["", *(f"- {name}: {value}" for name, value in _fact_rows(m))]
+    write_whole(out / MARKDOWN, ("\n".join(lines) + "\n").encode())
+
+
+def write_comparison(out: Path, evaluations: Sequence[Evaluation], differences: Sequence[Difference]) -> None:
+    """Several methods side by side, and how sure their order is."""
+    first = evaluations[0]
+    m = first.metrics
+    title = f"{len(evaluations)} methods on {m['dataset']}"
+    links = " · ".join(f'<a href="{escape(e.method)}/{HTML}">{escape(e.method)}</a>' for e in evaluations)
+    shared = {k: v for k, v in m.items() if all(e.metrics.get(k) == v for e in evaluations)}
+    parts = [
+        _head(title, f"{m['n_frames']} frames; figures in percent, with 95 % intervals over frames"),
+        _facts({**shared, "n_frames": m["n_frames"]}),
+        f"<section><p>Each method's own report: {links}</p></section>",
+        _section("Figures", _figures_html(evaluations)),
+        _plots(evaluations),
+        _differences_html(first.method, differences),
+    ]
+    _write_html(out, title, parts)
+    lines = [f"# {title}", "", f"{m['n_frames']} frames. In percent, with 95 % intervals over frames.", ""]
+    lines += _figures_markdown(evaluations)
+    if differences:
+        lines += ["", f"Paired differences to {first.method} (bold: the interval leaves out 0):", ""]
+        lines += ["| method | figure | difference |", "|---|---|---:|"]
+        for d in differences:
+            text = _difference_text(d)
+            lines.append(f"| {d.method} | {d.figure.title} | {f'**{text}**' if d.decided else text} |")
+    write_whole(out / MARKDOWN, ("\n".join(lines) + "\n").encode())
+
+
+# --- parts of the page --------------------------------------------------------------------------------------
+
+
+def _write_html(out: Path, title: str, parts: Iterable[str]) -> None:
+    template = (resources.files("clipomaly.evaluate") / HTML).read_text("utf-8")
+    before, after = template.replace("<!--TITLE-->", escape(title)).split("<!--BODY-->")
+    body = "\n".join(part for part in parts if part)
+    write_whole(out / HTML, (before + body + after).encode("utf-8", "replace"))
+
+
+def _head(title: str, about: str) -> str:
+    return f"<header><h1>{escape(title)}</h1><p>{escape(about)}</p></header>"
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{content}</section>"
+
+
+def _fact_rows(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, metrics[key]) for key, name in _FACTS if metrics.get(key) is not None]
+
+
+def _facts(metrics: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(str(value))}</dd></div>"
+        for name, value in _fact_rows(metrics)
+    )
+    return f"<section><dl>{rows}</dl></section>"
+
+
+def _operating(metrics: Mapping[str, Any]) -> list[str]:
+    """How the own mask's threshold came about, in a sentence."""
+    own = metrics["locked"]
+    if own["rule"] == "calibrated":
+        return [
+            f"Locked threshold {own['threshold']:.6g}, from a file made on {own['thresholds_created']} "
+            f"(hash {own['thresholds_hash']}): {own['thresholds_fpr']:.2%} of known pixels above, on "
+            f"{own['thresholds_frames']} frames without anomalies."
+        ]
+    if own["rule"] == "number":
+        return [f"Locked threshold {own['threshold']:.6g}, given beforehand as a number."]
+    if own["rule"] == "none":
+        return ["No threshold was fixed beforehand, so there are no locked figures."]
+    return [
+        f"No threshold was fixed beforehand: the method's own mask follows each frame's {own['rule']} rule. "
+        "It used no labels, but it is no calibrated operating point; `clipomaly calibrate` makes one."
+    ]
+
+
+def _notes(metrics: Mapping[str, Any]) -> str:
+    notes = [f"<p>{escape(text)}</p>" for text in _operating(metrics)]
+    notes.append(f"<p>Figures marked <b>oracle</b>: {escape(_ORACLE.lower()[0] + _ORACLE[1:])}</p>")
+    if metrics.get("limit"):
+        notes.append(f'<p class="warn">Only the first {metrics["limit"]} frames: not the set\'s figures.</p>')
+    if metrics.get("unknown_classes"):
+        names = ", ".join(metrics["unknown_classes"])
+        notes.append(f"<p>Classes that the vocabulary lacks count as the unknown: {escape(names)}.</p>")
+    if not plots_available():
+        notes.append('<p class="warn">Plots need matplotlib: pip install "clipomaly[report]"</p>')
+    return f"<section>{''.join(notes)}</section>"
+
+
+def _used(evaluations: Sequence[Evaluation]) -> list[Figure]:
+    """Figures that any of the methods has."""
+    return [f for f in FIGURES if any(lookup(e.metrics, f.key) is not None for e in evaluations)]
+
+
+def _number(value: float | None, figure: Figure) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f}" if figure.percent else f"{value:.3f}"
+
+
+def _value(metrics: Mapping[str, Any], figure: Figure) -> tuple[str, str]:
+    """A figure and its interval, as text."""
+    interval = lookup(metrics, f"{figure.key}_ci")
+    low_high = "" if interval is None else f"{_number(interval[0], figure)} – {_number(interval[1], figure)}"
+    return _number(lookup(metrics, figure.key), figure), low_high
+
+
+def _is_oracle(figure: Figure) -> bool:
+    return figure.key == "f1_best" or figure.key.startswith("oracle.")
+
+
+def _figures_html(evaluations: Sequence[Evaluation]) -> str:
+    used = _used(evaluations)
+    best = {f.key: _best(evaluations, f) for f in used} if len(evaluations) > 1 else {}
+    arrows = {1: "↑", -1: "↓", 0: ""}
+    rows = []
+    for figure in used:
+        name = escape(figure.title.replace(" (oracle)", ""))
+        tag = '<span class="tag warn">oracle</span>' if _is_oracle(figure) else ""
+        cells = []
+        for e in evaluations:
+            value, interval = _value(e.metrics, figure)
+            value = f"<b>{value}</b>" if best.get(figure.key) == e.method else value
+            cells.append(f'<td class="num">{value}</td><td class="interval num">{interval}</td>')
+        rows.append(
+            f"<tr><td>{name} {arrows[figure.better]}{tag}</td>{''.join(cells)}"
+            f'<td class="about">{escape(figure.about)}</td></tr>'
+        )
+    heads = "".join(
+        f'<th class="num" scope="col">{escape(e.method)}</th><th class="num" scope="col">95 %</th>'
+        for e in evaluations
+    )
+    return (
+        f'<table><thead><tr><th scope="col">figure</th>{heads}<th scope="col"></th></tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table>"
+    )
+
+
+def _best(evaluations: Sequence[Evaluation], figure: Figure) -> str | None:
+    values = [(lookup(e.metrics, figure.key), e.method) for e in evaluations]
+    there = [(v * figure.better, name) for v, name in values if v is not None]
+    return max(there)[1] if figure.better and len(there) > 1 else None
+
+
+def _figures_markdown(evaluations: Sequence[Evaluation]) -> list[str]:
+    lines = ["| figure | " + " | ".join(e.method for e in evaluations) + " |"]
+    lines.append("|---|" + "---:|" * len(evaluations))
+    for figure in _used(evaluations):
+        cells = []
+        for e in evaluations:
+            value, interval = _value(e.metrics, figure)
+            cells.append(f"{value} ({interval})" if interval else value)
+        mark = " (oracle)" if _is_oracle(figure) and "oracle" not in figure.title else ""
+        lines.append(f"| {figure.title}{mark} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _plots(evaluations: Sequence[Evaluation]) -> str:
+    if not plots_available():
+        return ""
+    parts = []
+    curves = curves_svg(evaluations)
+    if curves:
+        dots = '<p class="soft">Dots: the methods\' own masks.</p>'
+        parts.append(_section("Curves", f'<div class="plot">{curves}</div>{dots}'))
+    histogram = histogram_svg(evaluations[0]) if len(evaluations) == 1 else None
+    if histogram:
+        parts.append(_section("Scores", f'<div class="plot">{histogram}</div>'))
+    return "\n".join(parts)
+
+
+def _slices(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """Pooled pixel figures of frames by the share that the anomaly covers."""
+    if "pixels" not in evaluation.rows or evaluation.curve is None:
+        return []
+    rows = evaluation.rows["pixels"].astype(np.float64)
+    known, anomaly = rows.sum(axis=-1).T
+    share = anomaly / np.maximum(known + anomaly, 1)
+    out = []
+    for low, high, name in _SLICES:
+        here = (share >= low) & (share < high) & (anomaly > 0)
+        if here.any():
+            total = rows[here].sum(axis=0)
+            figures = (f"{100 * float(of(total)):.1f}" for of in (ap_of, auroc_of, fpr95_of))
+            out.append((name, str(int(here.sum())), *figures))
+    return out
+
+
+def _frames_html(
+    evaluation: Evaluation, subject: Subject | None, folder: RunFolder | None, maps: Sequence[LabelledMap]
+) -> str:
+    """The best and the worst frames by their own AP."""
+    ranked = sorted((line["ap"], i) for i, line in enumerate(evaluation.frames) if line.get("ap") is not None)
+    if not ranked:
+        return ""
+    worst = ranked[:_SHOWN]
+    best = [pair for pair in reversed(ranked[-_SHOWN:]) if pair not in worst]
+    keys = (
+        '<p class="soft"><span class="key" style="background:#ffb000"></span>anomaly '
+        '&nbsp; <span class="key" style="background:#56b4e9"></span>flagged by the method\'s own mask</p>'
+    )
+    parts = []
+    for title, group in (("Best frames", best), ("Worst frames", worst)):
+        pictures = [_picture(evaluation.frames[i], i, ap, subject, folder, maps) for ap, i in group]
+        if any(pictures):
+            parts.append(_section(title, f'{keys}<div class="frames">{"".join(pictures)}</div>'))
+    return "\n".join(parts)
+
+
+def _picture(
+    line: Mapping[str, Any],
+    at: int,
+    ap: float,
+    subject: Subject | None,
+    folder: RunFolder | None,
+    maps: Sequence[LabelledMap],
+) -> str:
+    if subject is not None and folder is not None:
+        kept = folder.read(line["frame"])
+        if kept is None:
+            return ""
+        sample = subject.samples[at]
+        data = frame_picture(sample.image(), kept.score, kept.anomaly, kept.unknown)
+    else:
+        score, label = maps[at].load()
+        data = frame_picture(None, score, label, None)
+    name = escape(str(line["frame"]))
+    return (
+        f'<figure><img src="{data}" alt="{name}"><figcaption>{name} · AP of this frame {100 * ap:.1f} · '
+        f"anomaly covers {100 * (line.get('anomaly_share') or 0):.1f} %</figcaption></figure>"
+    )
+
+
+def _naming_html(evaluation: Evaluation) -> str:
+    """Which true name was called what."""
+    named = [line for line in evaluation.frames if line.get("true_name")]
+    if not named:
+        return ""
+    by_true: dict[str, Counter[str]] = {}
+    for line in named:
+        by_true.setdefault(str(line["true_name"]), Counter())[str(line.get("name") or "(unnamed)")] += 1
+    rows = []
+    for true, given in sorted(by_true.items(), key=lambda item: (-item[1].total(), item[0])):
+        said = ", ".join(f"{name} ({n})" if n > 1 else name for name, n in given.most_common())
+        rows.append((true, str(given.total()), str(given[true]), said))
+    head = ("true name", "regions", "named so", "what it was called")
+    return _section("Names", _table(head, rows, wrap_last=True))
+
+
+def _frame_table(evaluation: Evaluation) -> str:
+    columns = ("ap", "auroc", "fpr95", "oracle.siou", "locked.siou", "locked.recall", "locked.fpr")
+    used = [c for c in columns if any(line.get(c) is not None for line in evaluation.frames)]
+    titles = {f.key: f.title for f in FIGURES}
+    rows = [
+        (
+            str(line["frame"]),
+            *("–" if line.get(c) is None else f"{100 * line[c]:.1f}" for c in used),
+            f"{line['seconds_per_frame']:.2f}" if line.get("seconds_per_frame") is not None else "–",
+        )
+        for line in evaluation.frames
+    ]
+    table = _table(("frame", *(titles[c] for c in used), "seconds"), rows)
+    note = '<p class="soft">All columns are in frames.csv.</p>'
+    return f"<section><details><summary>Every frame</summary>{note}{table}</details></section>"
+
+
+def _settings(metrics: Mapping[str, Any]) -> str:
+    if not metrics.get("settings"):
+        return ""
+    text = escape(json.dumps(metrics["settings"], indent=1, ensure_ascii=False))
+    return f"<section><details><summary>Settings</summary><pre>{text}</pre></details></section>"
+
+
+def _differences_html(first: str, differences: Sequence[Difference]) -> str:
+    if not differences:
+        return ""
+    shown = [
+        d for d in differences if d.figure.key in ("ap", "fpr95", "oracle.f1_star", "naming_top1_synonym")
+    ]
+    plot = ""
+    if shown and plots_available():
+        bars = [
+            (f"{d.method}: {d.figure.title}", 100 * d.value, (100 * d.interval.low, 100 * d.interval.high))
+            for d in shown
+        ]
+        plot = f'<div class="plot">{intervals_svg(bars, f"points more than {first}")}</div>'
+    rows = [
+        (d.method, d.figure.title, _difference_text(d), "differs" if d.decided else "undecided")
+        for d in differences
+    ]
+    about = (
+        '<p class="soft">Both figures are computed on the same resampled frames. “Differs”: the interval '
+        "leaves out 0.</p>"
+    )
+    table = _table(("method", "figure", f"minus {first}", ""), rows, numbers=(2,))
+    return _section(f"Paired differences to {first}", about + plot + table)
+
+
+def _difference_text(d: Difference) -> str:
+    scale, digits = (100, 1) if d.figure.percent else (1, 3)
+    value, low, high = (
+        f"{scale * v:+.{digits}f}".replace("-", "−") for v in (d.value, d.interval.low, d.interval.high)
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def _table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    wrap_last: bool = False,
+    numbers: Sequence[int] | None = None,
+) -> str:
+    """A table; columns after the first hold numbers unless `numbers` says which do."""
+    last = len(head) - 1
+
+    def kind(i: int) -> str:
+        if wrap_last and i == last:
+            return ' class="about"'
+        return ' class="num"' if (i in numbers if numbers is not None else i > 0) else ""
+
+    heads = "".join(f'<th{kind(i)} scope="col">{escape(h)}</th>' for i, h in enumerate(head))
+    body = "".join(
+        "<tr>" + "".join(f"<td{kind(i)}>{escape(cell)}</td>" for i, cell in enumerate(row)) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"

@@ -1,0 +1,108 @@
+"""What an evaluation leaves behind, and how it is read again for reports and comparisons.
+
+metrics.json   all figures by stable keys, with `_ci` pairs, hashes, settings
+frames.csv     a line a frame
+rows.npz       the additive rows behind the intervals, the thinned curve, the histogram
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipomaly.errors import DataError
+from clipomaly.evaluate.tally import Histogram
+from clipomaly.export.files import write_whole
+from clipomaly.metrics.pixel import PixelCurve
+
+__all__ = ["FRAMES", "METRICS", "ROWS", "SCHEMA", "Evaluation", "load_evaluation", "save_evaluation"]
+
+SCHEMA = 1
+METRICS, FRAMES, ROWS = "metrics.json", "frames.csv", "rows.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """One method on one set."""
+
+    metrics: dict[str, Any]
+    rows: dict[str, np.ndarray]
+    frames: list[dict[str, Any]]
+    curve: PixelCurve | None = None
+    histogram: Histogram | None = None
+
+    @property
+    def method(self) -> str:
+        """What to call it in tables."""
+        return str(self.metrics["method"])
+
+
+def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write the three files, `metrics.json` last: where it stands, the evaluation is finished."""
+    arrays: dict[str, Any] = {f"row.{kind}": rows for kind, rows in evaluation.rows.items()}
+    if evaluation.curve is not None:
+        c = evaluation.curve
+        arrays["curve"] = np.stack([c.threshold, c.recall, c.precision, c.fpr])
+    if evaluation.histogram is not None:
+        h = evaluation.histogram
+        arrays |= {"edges": h.edges, "known": h.known, "anomaly": h.anomaly}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_whole(folder / ROWS, buffer.getvalue())
+    write_whole(folder / FRAMES, _csv(evaluation.frames).encode())
+    write_whole(folder / METRICS, to_json(evaluation.metrics).encode())
+
+
+def load_evaluation(folder: str | Path) -> Evaluation:
+    """Read a finished evaluation."""
+    folder = Path(folder)
+    try:
+        metrics = json.loads((folder / METRICS).read_text("utf-8"))
+        with np.load(folder / ROWS, allow_pickle=False) as file:
+            arrays = dict(file)
+        with open(folder / FRAMES, encoding="utf-8", newline="") as text:
+            frames = [{k: _value(v) for k, v in line.items()} for line in csv.DictReader(text)]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{folder} holds no finished evaluation ({error}): run `clipomaly evaluate … --out {folder}`"
+        ) from error
+    if metrics.get("schema") != SCHEMA or "method" not in metrics:
+        raise DataError(f"{folder / METRICS} is not of schema {SCHEMA}: made by another version?")
+    curve = histogram = None
+    if "curve" in arrays:
+        threshold, recall, precision, fpr = arrays["curve"]
+        curve = PixelCurve(threshold, recall, precision, fpr)
+    if "edges" in arrays:
+        histogram = Histogram(arrays["edges"], arrays["known"], arrays["anomaly"])
+    rows = {key[4:]: value for key, value in arrays.items() if key.startswith("row.")}
+    return Evaluation(metrics, rows, frames, curve, histogram)
+
+
+def to_json(table: Any) -> str:
+    """Strict JSON: what is not a finite number was made null before."""
+    return json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _csv(frames: Sequence[dict[str, Any]]) -> str:
+    columns = list(dict.fromkeys(key for line in frames for key in line))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(frames)
+    return text.getvalue()
+
+
+def _value(text: str | None) -> Any:
+    if not text:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,211 @@
+"""One method's answers over a set, frame by frame: exact pixel counts, and a short row for the rest.
+
+Memory does not grow with pixels (`metrics.pixel` keeps them in order, past a limit on disk). One thing needs
+a second look at the scores, components at the best-F1 threshold: that is known only at the end. The caller keeps the score maps on disk for that, one frame in memory at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Shaped
+
+from clipomaly.errors import MetricError
+from clipomaly.evaluate.figures import FIGURES, Rows, interval_of
+from clipomaly.evaluate.names import answer_of, judged_finding
+from clipomaly.evaluate.truth import LEFT_OUT, Truth
+from clipomaly.metrics.component import MinimumSizes, component_row, match_components
+from clipomaly.metrics.names import NamingCounts, Synonyms
+from clipomaly.metrics.openworld import confusion_of
+from clipomaly.metrics.pixel import PixelCounts, PixelCurve, PixelMetrics
+from clipomaly.metrics.sketch import FrameSketches, ap_of, auroc_of, f1_best_of, fpr95_of
+from clipomaly.records import Finding, Prediction
+
+__all__ = ["Histogram", "Tally", "frame_table", "mask_rows", "prediction_rows", "summarise"]
+
+_BINS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Known and anomalous pixels by score."""
+
+    edges: np.ndarray
+    known: np.ndarray
+    anomaly: np.ndarray
+
+
+def mask_rows(
+    mask: Shaped[np.ndarray, "H W"], anomaly: Shaped[np.ndarray, "H W"], minimum: MinimumSizes
+) -> dict[str, np.ndarray]:
+    """What one frame's binary mask adds: components and the 2×2 confusion."""
+    return {
+        "locked": component_row(match_components(mask, anomaly, minimum)),
+        "mask": confusion_of(mask.view(np.uint8), anomaly, 1),
+    }
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What predictions are judged by."""
+
+    minimum: MinimumSizes
+    synonyms: Synonyms
+    similarity: Callable[[str, str], float] | None = None
+    """How alike two names are, where the method can tell."""
+
+
+def prediction_rows(prediction: Prediction, truth: Truth, judge: Judge) -> dict[str, np.ndarray]:
+    """What one frame's prediction adds, by figure."""
+    rows: dict[str, np.ndarray] = {}
+    if truth.anomaly is not None:
+        rows |= mask_rows(prediction.unknown, truth.anomaly, judge.minimum)
+    if truth.classes is not None:
+        n_known = prediction.n_known
+        outside = prediction.unknown | (prediction.labels >= n_known)
+        mapped = np.where(outside, n_known, prediction.labels).astype(np.int16)
+        rows["classes"] = confusion_of(mapped, truth.classes, n_known, LEFT_OUT)
+    if len(truth.names) == 1:  # with several, which region bears which name is not said
+        rows["naming"] = _naming_row(prediction.findings, truth, judge)
+    return rows
+
+
+def _naming_row(findings: Sequence[Finding], truth: Truth, judge: Judge) -> np.ndarray:
+    answer = answer_of(judged_finding(findings, truth))
+    alike = judge.similarity(answer[0], truth.names[0]) if answer and judge.similarity is not None else None
+    return NamingCounts(judge.synonyms).add(truth.names[0], answer, alike)
+
+
+@dataclass
+class Tally:
+    """Collects frames; `close` once all are in."""
+
+    dtype: Any = np.float32
+    rows: dict[str, list[np.ndarray | None]] = field(default_factory=dict)
+    frames: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.counts = PixelCounts(self.dtype)
+        self._sketches = FrameSketches()
+        self._sketched: list[int] = []
+
+    def add(
+        self,
+        name: str,
+        score: Shaped[np.ndarray, "H W"],
+        anomaly: Shaped[np.ndarray, "H W"] | None,
+        rows: Mapping[str, np.ndarray],
+    ) -> None:
+        """Count one frame: its scores where there are labels, and what else it adds."""
+        if anomaly is not None:
+            try:
+                self.counts.add(score, anomaly)
+                self._sketches.add(score, anomaly)
+            except MetricError as error:
+                raise MetricError(f"frame {name}: {error}") from error
+            self._sketched.append(len(self.frames))
+        for kind, row in rows.items():
+            self.put(kind, len(self.frames), row)
+        self.frames.append(name)
+
+    def put(self, kind: str, at: int, row: np.ndarray) -> None:
+        """Set one frame's row of a kind."""
+        column = self.rows.setdefault(kind, [])
+        column += [None] * (at + 1 - len(column))
+        column[at] = row
+
+    def finished_rows(self) -> dict[str, np.ndarray]:
+        """Rows by kind, [frames, …]; a frame that adds nothing has zeros."""
+        out = {}
+        for kind, column in self.rows.items():
+            like = next(row for row in column if row is not None)
+            full = [np.zeros_like(like) if row is None else row for row in column]
+            full += [np.zeros_like(like)] * (len(self.frames) - len(column))
+            out[kind] = np.stack(full)
+        if self._sketched:
+            sketches = self._sketches.rows()
+            out["pixels"] = np.zeros((len(self.frames), *sketches.shape[1:]), np.int64)
+            out["pixels"][self._sketched] = sketches
+        return out
+
+    def pixels(self) -> tuple[PixelMetrics, PixelCurve, Histogram] | None:
+        """Exact figures, curve and histogram; None where the set lacks anomalies or known pixels."""
+        if not self.counts.n_positive or not self.counts.n_negative:
+            return None
+        low, high = self.counts.bounds()
+        edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
+        known, anomaly = self.counts.histogram(edges)
+        return self.counts.result(), self.counts.curve(256), Histogram(edges, known, anomaly)
+
+
+def summarise(
+    tally: Tally,
+    maps: Iterable[tuple[int, np.ndarray, np.ndarray]],
+    minimum: MinimumSizes,
+) -> tuple[dict[str, Any], dict[str, np.ndarray], PixelCurve | None, Histogram | None]:
+    """All figures with intervals, and the rows behind them.
+
+    `maps` gives (index, score, anomaly) of the labelled frames again, for the best-F1 threshold.
+    """
+    metrics: dict[str, Any] = {"n_frames": len(tally.frames)}
+    pixels = tally.pixels()
+    curve = histogram = None
+    if pixels is not None:
+        result, curve, histogram = pixels
+        for at, score, anomaly in maps:
+            row = component_row(match_components(score >= result.threshold_f1, anomaly, minimum))
+            tally.put("oracle", at, row)
+        metrics |= {"prevalence": result.prevalence, "f1_best_threshold": result.threshold_f1}
+        exact = {k: getattr(result, k) for k in ("ap", "auroc", "fpr95", "f1_best")}
+    else:
+        exact = {}
+    rows = tally.finished_rows()
+    for figure in FIGURES:
+        value = exact.get(figure.key)
+        if value is None and figure.rows in rows and figure.rows != "pixels":
+            value = float(figure.of(rows[figure.rows].astype(np.float64).sum(axis=0)))
+        _place(metrics, figure.key, value, None if value is None else interval_of(figure, rows))
+    if pixels is not None:
+        metrics["oracle"]["threshold"] = result.threshold_f1
+    for kind, column in (("n_positive", 1), ("n_negative", 0)):
+        metrics[kind] = int(rows["pixels"][:, column].sum()) if "pixels" in rows else 0
+    # The published evaluation's component figures are those of the oracle threshold.
+    for key in ("siou", "ppv", "f1_star"):
+        metrics[key], metrics[f"{key}_ci"] = metrics["oracle"][key], metrics["oracle"][f"{key}_ci"]
+    return metrics, rows, curve, histogram
+
+
+def _place(metrics: dict[str, Any], key: str, value: float | None, interval: Any) -> None:
+    """Set a figure and its interval; what is not finite is null."""
+    table, name = metrics, key
+    if "." in key:
+        group, name = key.split(".")
+        table = metrics.setdefault(group, {})
+    known = value is not None and bool(np.isfinite(value))
+    table[name] = value if known else None
+    table[f"{name}_ci"] = [interval.low, interval.high] if known and interval is not None else None
+
+
+def frame_table(rows: Rows, frames: Sequence[str]) -> list[dict[str, Any]]:
+    """A line a frame: its own figures, where it has them (pixel figures from the 2048 shared bins)."""
+    out: list[dict[str, Any]] = [{"frame": name} for name in frames]
+    single = {"ap": ap_of, "auroc": auroc_of, "fpr95": fpr95_of, "f1_best": f1_best_of}
+    for key, of in single.items() if "pixels" in rows else ():
+        for line, value in zip(out, of(rows["pixels"].astype(np.float64)), strict=True):
+            line[key] = _number(value)
+    if "pixels" in rows:
+        known, anomaly = rows["pixels"].sum(axis=-1).T
+        for line, k, a in zip(out, known, anomaly, strict=True):
+            line["anomaly_share"] = _number(a / (k + a)) if k + a else None
+    for figure in FIGURES:
+        if figure.rows != "pixels" and figure.rows in rows:
+            for line, value in zip(out, figure.of(rows[figure.rows].astype(np.float64)), strict=True):
+                line[figure.key] = _number(value)
+    return out
+
+
+def _number(value: Any) -> float | None:
+    return float(f"{float(value):.6g}") if np.isfinite(value) else None
