@@ -158,7 +158,8 @@ class FrameWriter:
             return
         if existing == "refuse":
             raise OutputError(
-                f"{self.out_dir} holds results already: go on with --resume, or choose another --out"
+                f"{self.out_dir} holds results already: go on with --resume, replace them with --overwrite, "
+                "or choose another --out"
             )
         if existing == "resume":
             self._check_same_run()

@@ -14,8 +14,8 @@ from clipomaly.vocabulary import Vocabulary, normalise_name
 
 __all__ = ["UNNAMED_COLOR", "entered_color", "palette"]
 
-#: Unknown regions without a name.
-UNNAMED_COLOR = (255, 46, 99)
+#: Unknown regions without a name: a cyan that common label formats leave free.
+UNNAMED_COLOR = (0, 224, 255)
 
 
 def entered_color(name: str) -> tuple[int, int, int]:
@@ -25,8 +25,8 @@ def entered_color(name: str) -> tuple[int, int, int]:
     True
     """
     digest = hashlib.sha256(normalise_name(name).encode()).digest()
-    hue, light = 12 + 296 * digest[0] / 255, digest[1] % 3  # degrees; the reds are for what has no name
-    r, g, b = colorsys.hsv_to_rgb(hue / 360, 0.9 - 0.2 * light, 1.0 - 0.08 * light)
+    hue, light = 215 + 310 * digest[0] / 255, digest[1] % 3  # degrees; cyan is for what has no name
+    r, g, b = colorsys.hsv_to_rgb(hue / 360 % 1, 0.9 - 0.2 * light, 1.0 - 0.08 * light)
     return round(r * 255), round(g * 255), round(b * 255)
 
 
