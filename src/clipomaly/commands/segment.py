@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from rich.text import Text
 from clipomaly.config import Settings
 from clipomaly.data.sources import SourceItem, list_sources, read_frames
 from clipomaly.export.frames import FrameWriter
-from clipomaly.export.report import write_report
+from clipomaly.export.report import build_report
 from clipomaly.pipeline import Failure, Pipeline
 
 __all__ = ["Outcome", "Output", "print_profile", "run_segment"]
@@ -82,7 +82,7 @@ def run_segment(
         outcome.frames = writer.counts["frames"]
         outcome.findings = writer.counts["findings"]
         outcome.named = writer.counts["named"]
-    report = write_report(output.folder)
+    report = build_report(output.folder)
     _say(console, outcome, report, time.perf_counter() - started)
     return outcome
 
@@ -97,7 +97,7 @@ def print_profile(outcome: Outcome) -> None:
 
 
 @contextmanager
-def _progress(console: Console, items: Sequence[SourceItem], done: int) -> Iterator[object]:
+def _progress(console: Console, items: Sequence[SourceItem], done: int) -> Iterator[Callable[[], None]]:
     """A bar where the number of frames is known, a counter where videos hide it."""
     known = all(item.kind != "video" for item in items)
     columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
