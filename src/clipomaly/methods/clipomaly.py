@@ -129,7 +129,7 @@ class Clipomaly:
         bank = bank_of_names(self.encoder, load_words(path))
         near = self.settings.naming.near_known
         keep = keep_words(bank.names, bank.vectors, known.vectors, vocabulary, near)
-        return bank.subset(np.flatnonzero(keep))
+        return bank.subset(np.flatnonzero(keep).tolist())
 
     def _predict(
         self,
@@ -260,7 +260,7 @@ class Clipomaly:
 
     def _vectors_of(self, names: list[str], words: _Words) -> TextBank:
         if all(name in words.by_word for name in names):
-            return words.dictionary.subset(np.array([words.by_word[n] for n in names], np.int64))
+            return words.dictionary.subset([words.by_word[n] for n in names])
         return bank_of_names(self.encoder, names)
 
     def _region_vectors(
