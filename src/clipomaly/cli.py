@@ -25,6 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+export_app = typer.Typer(help="Write results in the formats of other tools.", no_args_is_help=True)
+app.add_typer(export_app, name="export")
+
 Out = Annotated[Path, typer.Option(help="Folder for the results; made if missing.")]
 
 
@@ -247,6 +250,24 @@ def metrics(
 
     request = MapsRequest(scores, labels, out, dataset, values, subset, overwrite)
     run_metrics(request, name=name, threshold=threshold, components=components)
+
+
+@export_app.command("smiyc")
+def export_smiyc(
+    scores: Annotated[
+        Path, typer.Argument(help="Folder of score maps, or of a run of segment --scores npz.")
+    ],
+    split: Annotated[str, typer.Option(help="The benchmark's split: AnomalyTrack-all, ObstacleTrack-all …")],
+    method: Annotated[str, typer.Option(help="What the benchmark shall call the method.")] = "Clipomaly",
+    out: Out = Path("outputs"),
+) -> None:
+    """Write score maps as the public benchmark SegmentMeIfYouCan reads them.
+
+    Example: clipomaly export smiyc results/ --split AnomalyTrack-all --out outputs
+    """
+    from clipomaly.commands.export_smiyc import run_export_smiyc
+
+    run_export_smiyc(scores, out, method, split)
 
 
 @app.command("export-encoder")

@@ -37,14 +37,14 @@ def frame_picture(
         panels.insert(0, cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
     for panel in panels:
         for mask, colour, line in (
-            (None if anomaly is None else anomaly == 1, _TRUTH, 2),
-            (flagged, _FLAGGED, 1),
+            (None if anomaly is None else anomaly == 1, _TRUTH, 3),
+            (flagged, _FLAGGED, 2),
         ):
             if mask is None:
                 continue
             little = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA)
             outline, _ = cv2.findContours(little, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
-            cv2.drawContours(panel, outline, -1, _RIM, line + 2)
+            cv2.drawContours(panel, outline, -1, _RIM, line + 1)
             cv2.drawContours(panel, outline, -1, colour[::-1], line)
     gap = np.full((size[1], 6, 3), 255, np.uint8)
     row = panels[0] if len(panels) == 1 else np.concatenate([panels[0], gap, panels[1]], axis=1)

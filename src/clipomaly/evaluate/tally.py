@@ -1,7 +1,8 @@
 """One method's answers over a set, frame by frame: exact pixel counts, and a short row for the rest.
 
 Memory does not grow with pixels (`metrics.pixel` keeps them in order, past a limit on disk). One thing needs
-a second look at the scores, components at the best-F1 threshold: that is known only at the end. The caller keeps the score maps on disk for that, one frame in memory at a time.
+a second look at the scores, components at the best-F1 threshold: that is known only at the end. The
+caller keeps the score maps on disk for that, one frame in memory at a time.
 """
 
 from __future__ import annotations
