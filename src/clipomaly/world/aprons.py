@@ -255,9 +255,15 @@ def _ground(
         xs, ys = np.atleast_2d(np.asarray(x, np.float32)), np.atleast_2d(np.asarray(y, np.float32))
         fp = np.full(xs.shape, 0.004, np.float32)
         amount = np.max([m for m, _ in marks(xs, ys, fp)], axis=0)
-        out = np.where(amount > 0.5, class_id("apron", "marking"), class_id("apron", "apron"))
+        taxi = (kind == "taxilane") & (ys > -24.4) & (ys < 12.0)
+        if kind == "head of stand":
+            service = (ys > -3.9) & (ys < 3.7)
+        else:
+            service = (kind == "stand") & (np.abs(xs - stands[0].x - 12.75) < 3.75)
+        out = np.where(service, _c("service road"), np.where(taxi, _c("taxiway"), _c("apron")))
+        out = np.where(amount > 0.5, np.where(taxi, _c("taxiway marking"), _c("stand marking")), out)
         grass = (grass_side * ys > grass_at) | (np.hypot(xs, ys) > 222)
-        return np.where(grass, class_id("apron", "grass"), out).reshape(np.shape(x))
+        return np.where(grass, _c("grass"), out).reshape(np.shape(x))
 
     return Ground(shade, label, lambda x, y: np.zeros(np.shape(x)))
 

@@ -48,6 +48,8 @@ def _canopy(
 
 def tree(rng: np.random.Generator, detail: float = 1.0) -> Thing:
     """A broad-leaved tree or a conifer; `detail` scales the number of leaves (and shrinks them when more)."""
+    # A generator of its own: the number of leaves must not change what comes after.
+    rng = np.random.default_rng(rng.integers(1 << 60))
     green = np.array(GREENS[rng.choice(len(GREENS), p=[0.32, 0.24, 0.2, 0.14, 0.06, 0.04])])
     bark = BARK[rng.integers(len(BARK))]
     height = rng.uniform(6, 13)
@@ -95,6 +97,8 @@ def _conifer(
 
 def bush(rng: np.random.Generator, detail: float = 1.0) -> Thing:
     """A bush of one to two metres."""
+    # A generator of its own: the number of leaves must not change what comes after.
+    rng = np.random.default_rng(rng.integers(1 << 60))
     size = rng.uniform(0.5, 1.1)
     n = int(rng.integers(4, 8))
     blobs = np.stack(

@@ -495,7 +495,7 @@ def _motorway(
             out.append(
                 Placed(
                     at(
-                        nature.tree(rng, detail * (0.5 if s < 60 else 0.12)),
+                        nature.tree(rng, detail * (0.8 if s < 60 else 0.3)),
                         x,
                         y,
                         0,
