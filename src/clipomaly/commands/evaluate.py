@@ -63,6 +63,8 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
         save_comparison(request.out, evaluations, compared)
         write_comparison(request.out, evaluations, compared)
     print_figures(evaluations)
+    for text in dict.fromkeys(e.metrics["undefined"] for e in evaluations if "undefined" in e.metrics):
+        console.print(Text(f"note: {text}", style="yellow"))
     console.print(Text(f"look at {request.out / 'report.html'}", style="bold"))
     return evaluations
 

@@ -93,7 +93,7 @@ def curves_svg(evaluations: Sequence[Evaluation]) -> str | None:
         pr.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02), title="Precision and recall")
         roc.plot([0, 1], [0, 1], color="#777777", lw=1, ls=(0, (1, 3)))
         roc.axhline(0.95, color="#777777", lw=0.8, ls=(0, (4, 4)))
-        roc.text(0.99, 0.94, "recall 95 %", ha="right", va="top", fontsize=8, color="#555555")
+        roc.text(0.01, 0.955, "recall 95 %", ha="left", va="bottom", fontsize=8, color="#555555")
         roc.set(xlabel="false-positive rate", ylabel="recall", xlim=(0, 1), ylim=(0, 1.02), title="ROC")
         for axes in (pr, roc):
             axes.legend(loc="best", fontsize=8)
@@ -117,7 +117,9 @@ def histogram_svg(evaluation: Evaluation) -> str | None:
         best = evaluation.metrics["f1_best_threshold"]
         left.axvline(best, color="#333333", ls="--", lw=1, label="best F1 (oracle)")
         own = evaluation.metrics["locked"].get("threshold")
-        if own is not None:
+        if (
+            own is not None and evaluation.method != "clipomaly"
+        ):  # which thresholds its first stage, before names
             left.axvline(own, color="#333333", ls=":", lw=1.6, label="fixed beforehand")
         left.set(xlabel="score", ylabel="density", title="Scores of known and anomalous pixels")
         left.legend(fontsize=8)
@@ -136,7 +138,7 @@ def histogram_svg(evaluation: Evaluation) -> str | None:
 
 def intervals_svg(rows: Sequence[tuple[str, float, tuple[float, float]]], title: str) -> str:
     """Differences with their intervals; 0 is marked."""
-    with _figure(1, (7.5, 0.9 + 0.34 * len(rows))) as (_, (axes,), svg):
+    with _figure(1, (10.5, 0.9 + 0.34 * len(rows))) as (_, (axes,), svg):
         for i, (_, value, (low, high)) in enumerate(rows):
             decided = low > 0 or high < 0
             axes.plot([low, high], [i, i], color=_COLOURS[0], lw=2, solid_capstyle="butt")

@@ -77,12 +77,17 @@ def write_comparison(out: Path, evaluations: Sequence[Evaluation], differences: 
     first = evaluations[0]
     m = first.metrics
     title = f"{len(evaluations)} methods on {m['dataset']}"
+    rules = "".join(
+        f"<p><b>{escape(e.method)}</b>: {escape(text)}</p>"
+        for e in evaluations
+        for text in _operating(e.metrics)
+    )
     links = " · ".join(f'<a href="{escape(e.method)}/{HTML}">{escape(e.method)}</a>' for e in evaluations)
     shared = {k: v for k, v in m.items() if all(e.metrics.get(k) == v for e in evaluations)}
     parts = [
         _head(title, f"{m['n_frames']} frames; figures in percent, with 95 % intervals over frames"),
         _facts({**shared, "n_frames": m["n_frames"]}),
-        f"<section><p>Each method's own report: {links}</p></section>",
+        f"<section><p>Each method's own report: {links}</p>{rules}</section>",
         _section("Figures", _figures_html(evaluations)),
         _plots(evaluations),
         _differences_html(first.method, differences),
@@ -150,6 +155,8 @@ def _operating(metrics: Mapping[str, Any]) -> list[str]:
 
 def _notes(metrics: Mapping[str, Any]) -> str:
     notes = [f"<p>{escape(text)}</p>" for text in _operating(metrics)]
+    if metrics.get("undefined"):
+        notes.append(f'<p class="warn">{escape(metrics["undefined"])}</p>')
     notes.append(f"<p>Figures marked <b>oracle</b>: {escape(_ORACLE.lower()[0] + _ORACLE[1:])}</p>")
     if metrics.get("limit"):
         notes.append(f'<p class="warn">Only the first {metrics["limit"]} frames: not the set\'s figures.</p>')
@@ -190,7 +197,7 @@ def _figures_html(evaluations: Sequence[Evaluation]) -> str:
     rows = []
     for figure in used:
         name = escape(figure.title.replace(" (oracle)", ""))
-        tag = '<span class="tag warn">oracle</span>' if _is_oracle(figure) else ""
+        tag = _tag(figure, evaluations)
         cells = []
         for e in evaluations:
             value, interval = _value(e.metrics, figure)
@@ -208,6 +215,15 @@ def _figures_html(evaluations: Sequence[Evaluation]) -> str:
         f'<table><thead><tr><th scope="col">figure</th>{heads}<th scope="col"></th></tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
+
+
+def _tag(figure: Figure, evaluations: Sequence[Evaluation]) -> str:
+    """Oracle, or locked where every method's threshold was fixed beforehand."""
+    if _is_oracle(figure):
+        return '<span class="tag warn">oracle</span>'
+    own = figure.rows in ("locked", "mask")
+    locked = own and all(e.metrics["locked"]["fixed"] for e in evaluations)
+    return '<span class="tag">locked</span>' if locked else ""
 
 
 def _best(evaluations: Sequence[Evaluation], figure: Figure) -> str | None:
@@ -269,12 +285,13 @@ def _frames_html(
         return ""
     worst = ranked[:_SHOWN]
     best = [pair for pair in reversed(ranked[-_SHOWN:]) if pair not in worst]
+    rest = "Worst frames" if best else "Frames, worst first"
     keys = (
         '<p class="soft"><span class="key" style="background:#ffb000"></span>anomaly '
         '&nbsp; <span class="key" style="background:#56b4e9"></span>flagged by the method\'s own mask</p>'
     )
     parts = []
-    for title, group in (("Best frames", best), ("Worst frames", worst)):
+    for title, group in (("Best frames", best), (rest, worst)):
         pictures = [_picture(evaluation.frames[i], i, ap, subject, folder, maps) for ap, i in group]
         if any(pictures):
             parts.append(_section(title, f'{keys}<div class="frames">{"".join(pictures)}</div>'))
