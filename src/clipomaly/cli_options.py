@@ -25,6 +25,7 @@ _PANELS = {
     "regions": "Regions",
     "naming": "Stage 2: names",
     "segment": "Stage 3: segmentation over known and new names",
+    "vl4ad": "Method vl4ad",
 }
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "SegmentSettings",
     "Settings",
     "UnknownSettings",
+    "VL4ADSettings",
     "load_settings",
     "setting_fields",
 ]
@@ -175,6 +176,22 @@ class SegmentSettings:
 
 
 @dataclass(frozen=True)
+class VL4ADSettings:
+    """The method vl4ad: what stands in the columns of its softmax."""
+
+    super_classes: str = option(
+        "groups",
+        "One known class for vl4ad: all classes that share a `group` of the vocabulary, or each alone.",
+        choices=("groups", "none"),
+    )
+    outlier_prompts: str = option(
+        "shipped",
+        "Names of things that are not known; they take probability from vl4ad's known classes: shipped, "
+        "none, or your own word list, one prompt a line.",
+    )
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings that change results.
 
@@ -195,6 +212,7 @@ class Settings:
     regions: RegionSettings = field(default_factory=RegionSettings)
     naming: NamingSettings = field(default_factory=NamingSettings)
     segment: SegmentSettings = field(default_factory=SegmentSettings)
+    vl4ad: VL4ADSettings = field(default_factory=VL4ADSettings)
 
     def __post_init__(self) -> None:
         for _, group, f, kind in setting_fields():

@@ -20,6 +20,7 @@ from clipomaly.maths.grids import upsample
 from clipomaly.maths.scores import SCORES
 from clipomaly.maths.threshold import calibrate
 from clipomaly.methods.clipomaly import Clipomaly
+from clipomaly.methods.vl4ad import VL4AD
 from clipomaly.pipeline import Pipeline
 from clipomaly.records import Frame
 from clipomaly.thresholds import Thresholds, load_thresholds
@@ -37,8 +38,8 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
     items = list_sources(sources)
     # The threshold under calibration is not needed to measure it, and none may exist yet.
     pipeline = Pipeline(settings)
-    if not isinstance(pipeline.method, Clipomaly):
-        raise ConfigError(f"only the method clipomaly is calibrated, not {settings.method}")
+    if not isinstance(pipeline.method, Clipomaly | VL4AD):
+        raise ConfigError(f"only the methods clipomaly and vl4ad are calibrated, not {settings.method}")
     frames = 0
 
     def counted() -> Iterator[Frame]:
@@ -49,12 +50,16 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
             frames += 1
             yield frame
 
-    values = calibrate_scores(pipeline.method, pipeline.vocabulary, counted(), fpr)
+    method, vocabulary = pipeline.method, pipeline.vocabulary
+    if isinstance(method, Clipomaly):
+        values = calibrate_scores(method, vocabulary, counted(), fpr)
+    else:
+        values = {method.name: calibrate((method.score_map(f.image, vocabulary) for f in counted()), fpr)}
     thresholds = Thresholds(
-        model=pipeline.method.encoder.spec.name,
-        conditions=pipeline.method.conditions(),
+        model=method.encoder.spec.name,
+        conditions=method.conditions(),
         fpr=fpr,
-        values={pipeline.vocabulary.hash: values},
+        values={vocabulary.hash: values},
         frames=frames,
         created=datetime.now(UTC).date().isoformat(),
         sources=tuple(Path(s).name for s in sources),

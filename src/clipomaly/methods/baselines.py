@@ -32,12 +32,11 @@ from clipomaly.config import Settings
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError, OutputError
 from clipomaly.maths.density import GaussianFit, Gaussians, NeighbourFit, Neighbours
-from clipomaly.maths.grids import mask_to_grid, upsample, upsample_argmax, upsample_bands
-from clipomaly.maths.regions import limits, split
+from clipomaly.maths.grids import upsample, upsample_argmax, upsample_bands
 from clipomaly.maths.scores import SCORES, energy, entropy, max_logit, msp
-from clipomaly.maths.threshold import threshold_for
 from clipomaly.methods.backbones import Backbone, EncoderBackbone, Reading, SegmenterBackbone
-from clipomaly.records import Finding, Prediction, Region
+from clipomaly.methods.unnamed import frame_threshold, unnamed_prediction
+from clipomaly.records import Prediction
 from clipomaly.segmenters.closed import open_segmenter
 from clipomaly.thresholds import Thresholds
 from clipomaly.vocabulary import Vocabulary
@@ -189,28 +188,8 @@ class Baseline:
         started = time.perf_counter()
         score = self._score(size, reading)
         threshold = self._threshold(score, vocabulary)
-        scored = time.perf_counter()
-        regions = split(score > threshold, score, **limits(self.settings.regions, size))
-        divided = time.perf_counter()
-        if reading is None:
-            labels = np.zeros(size, np.uint16)
-        else:
-            labels = upsample_argmax(reading.known, reading.extent, size)
-        unknown = np.zeros(size, bool)
-        for region in regions:
-            unknown[region.slices] |= region.mask
-        seconds |= {"score": scored - started, "split": divided - scored}
-        seconds["segment"] = time.perf_counter() - divided
-        return Prediction(
-            score=score,
-            unknown=unknown,
-            labels=labels.astype(np.uint8) if len(vocabulary.known) <= 255 else labels,
-            names=vocabulary.names,
-            n_known=len(vocabulary.known),
-            findings=tuple(_finding(region, labels, reading, vocabulary) for region in regions),
-            threshold=threshold,
-            seconds=seconds,
-        )
+        seconds["score"] = time.perf_counter() - started
+        return unnamed_prediction(score, reading, vocabulary, self.settings, threshold, seconds)
 
     def _score(self, size: tuple[int, ...], reading: Reading | None) -> Float[np.ndarray, "H W"]:
         if self.name == "centre":
@@ -236,17 +215,11 @@ class Baseline:
         return out
 
     def _threshold(self, score: Float[np.ndarray, "H W"], vocabulary: Vocabulary) -> float:
-        rule = self.settings.unknown
-        policy, value = rule.threshold, None
-        if policy in ("auto", "calibrated"):
-            value = self.calibrated(vocabulary)
-            if value is None and policy == "calibrated":
-                raise ConfigError(
-                    f"no calibrated threshold for baseline {self.name} with vocabulary {vocabulary.name}: "
-                    "use --threshold otsu or percentile"
-                )
-            policy = "otsu" if value is None else "calibrated"
-        return threshold_for(policy, score, percent=rule.percentile, calibrated=value)
+        why_not = (
+            f"no calibrated threshold for baseline {self.name} with vocabulary {vocabulary.name}: "
+            "use --threshold otsu or percentile"
+        )
+        return frame_threshold(score, self.settings.unknown, self.calibrated(vocabulary), why_not)
 
 
 def _nearness_to_centre(size: tuple[int, int]) -> Float[np.ndarray, "H W"]:
@@ -274,24 +247,6 @@ def _cell_labels(reading: Reading, labels: Integer[np.ndarray, "H W"] | None) ->
     inside = (at[0] < reading.size[0])[:, None] & (at[1] < reading.size[1])[None, :]
     y, x = np.minimum(at[0], reading.size[0] - 1), np.minimum(at[1], reading.size[1] - 1)
     return np.where(inside, labels[y][:, x].astype(np.int64), -1)
-
-
-def _finding(
-    region: Region, labels: Integer[np.ndarray, "H W"], reading: Reading | None, vocabulary: Vocabulary
-) -> Finding:
-    """A region without a name; the known class that most of it looks like stands beside it."""
-    if reading is None:
-        return Finding(region, None, 0.0)
-    inside = labels[region.slices][region.mask]
-    nearest = int(np.bincount(inside).argmax())
-    similarity = float("nan")
-    if reading.temperature is not None:
-        x, y = region.box[:2]
-        weight = mask_to_grid(
-            region.mask, reading.extent, reading.known.shape[:2], corner=(y, x), image_size=reading.size
-        )
-        similarity = float((reading.known[:, :, nearest] * weight).sum() / weight.sum())
-    return Finding(region, None, 0.0, (), vocabulary.names[nearest], similarity)
 
 
 def save_fit(path: str | Path, fitted: Fit, *, model_hash: str, vocabulary: Vocabulary) -> None:

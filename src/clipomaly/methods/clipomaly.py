@@ -27,11 +27,10 @@ from jaxtyping import Bool, Float, Integer, UInt8
 from clipomaly.config import NamingSettings, Settings
 from clipomaly.encoders.prompts import TextBank, bank_of_names, bank_of_vocabulary
 from clipomaly.encoders.seam import Encoder
-from clipomaly.errors import ConfigError
 from clipomaly.maths.grids import mask_to_grid, pool_regions, upsample, upsample_argmax
 from clipomaly.maths.regions import limits, split
 from clipomaly.maths.scores import SCORES
-from clipomaly.maths.threshold import threshold_for
+from clipomaly.methods.unnamed import frame_threshold
 from clipomaly.naming.choose import enter_names, preselect, rank_candidates
 from clipomaly.naming.dictionary import keep_words, load_words
 from clipomaly.naming.tags import ClipTagger, Tagger
@@ -189,14 +188,8 @@ class Clipomaly:
         return SCORES[self.settings.unknown.score](known, self.temperature)
 
     def _threshold(self, score: Float[np.ndarray, "H W"], vocabulary: Vocabulary) -> float:
-        rule = self.settings.unknown
-        policy, value = rule.threshold, None
-        if policy in ("auto", "calibrated"):
-            value = self.calibrated(vocabulary)
-            if value is None and policy == "calibrated":
-                raise ConfigError(self.why_uncalibrated(vocabulary))
-            policy = "otsu" if value is None else "calibrated"
-        return threshold_for(policy, score, percent=rule.percentile, calibrated=value)
+        rule, value = self.settings.unknown, self.calibrated(vocabulary)
+        return frame_threshold(score, rule, value, self.why_uncalibrated(vocabulary))
 
     def calibrated(self, vocabulary: Vocabulary) -> float | None:
         """The threshold measured beforehand for this vocabulary, where there is one."""

@@ -13,6 +13,7 @@ from clipomaly.errors import ConfigError
 from clipomaly.methods.baselines import BASELINES, FITTED, open_baseline
 from clipomaly.methods.clipomaly import Clipomaly
 from clipomaly.methods.seam import Method
+from clipomaly.methods.vl4ad import VL4AD
 from clipomaly.thresholds import Thresholds, load_thresholds
 from clipomaly.vocabulary import Vocabulary
 
@@ -35,21 +36,33 @@ OpenEncoder = Callable[[], Encoder]
 def open_clipomaly(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
     """Clipomaly on the encoder that the settings name, with its calibrated thresholds."""
     opened = encoder()
-    thresholds = _thresholds(settings, opened)
-    method = Clipomaly(opened, settings, thresholds=thresholds)
-    provenance = {"model": opened.spec.name, "model_hash": opened.spec.fingerprint}
+    method = Clipomaly(opened, settings, thresholds=_thresholds(settings, opened))
+    return _with_rule(method, settings, vocabulary)
+
+
+def open_vl4ad(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
+    """VL4AD on the encoder that the settings name, with its calibrated thresholds."""
+    opened = encoder()
+    method = VL4AD(opened, settings, thresholds=_thresholds(settings, opened))
+    return _with_rule(method, settings, vocabulary)
+
+
+def _with_rule(method: Clipomaly | VL4AD, settings: Settings, vocabulary: Vocabulary) -> Opened:
+    """The method, with the rule that will cut its scores; a notice where `auto` has to fall back."""
+    spec, rule = method.encoder.spec, settings.unknown.threshold
+    provenance = {"model": spec.name, "model_hash": spec.fingerprint}
     notices: tuple[str, ...] = ()
-    if settings.unknown.threshold in ("auto", "calibrated"):
-        if method.calibrated(vocabulary) is not None and thresholds is not None:
-            provenance |= {"thresholds_hash": thresholds.hash, "threshold_rule": "calibrated"}
-        elif settings.unknown.threshold == "calibrated":
+    if rule in ("auto", "calibrated"):
+        if method.calibrated(vocabulary) is not None and method.thresholds is not None:
+            provenance |= {"thresholds_hash": method.thresholds.hash, "threshold_rule": "calibrated"}
+        elif rule == "calibrated":
             raise ConfigError(method.why_uncalibrated(vocabulary))
         else:
             provenance["threshold_rule"] = "otsu"
             notices = (f"{method.why_uncalibrated(vocabulary)}. Using otsu.",)
     else:
-        provenance["threshold_rule"] = settings.unknown.threshold
-    return Opened(method, provenance, notices, opened)
+        provenance["threshold_rule"] = rule
+    return Opened(method, provenance, notices, method.encoder)
 
 
 def open_baselines(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
@@ -73,6 +86,10 @@ METHODS: dict[str, tuple[str, Callable[[Settings, Vocabulary, OpenEncoder], Open
     "clipomaly": (
         "Unknown regions found, named and segmented by language (arXiv 2512.01427)",
         open_clipomaly,
+    ),
+    "vl4ad": (
+        "Known classes compete with outlier prompts for every place (arXiv 2409.17330)",
+        open_vl4ad,
     ),
     **{name: (f"Baseline: {title}", open_baselines) for name, title in BASELINES.items()},
 }

@@ -1,0 +1,172 @@
+"""VL4AD: known and outlier prompts compete for every place (Zhong et al., arXiv 2409.17330).
+
+    z_k = max over the wordings of class k of cos(E, t)              max-logit prompt ensembling (--synonyms)
+    z_g = max over the classes of group g of z_k                     class merging (--super-classes)
+    c   = softmax([z_g …, cos(E, o_1) … cos(E, o_Q)] / τ)            Q outlier prompts o (--outlier-prompts)
+    A   = 1 − max over known columns of c                            = 1 + u of the paper, in [0, 1]
+
+The formulas, and their form for a mask decoder, stand in `maths/prompted.py`. Labels are the unmerged
+classes; findings are regions without names.
+
+Deviations: this is the per-pixel form (a place of the patch grid is its own mask), on any encoder as it is;
+the paper tunes a mask decoder on the known classes. A is made on the grid and upsampled: to upsample c first,
+which is the mask form with interpolation weights as maps, would doubt every border between two known classes.
+Which classes the paper merges we do not know: the vocabulary's `group` says it here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from clipomaly.config import Settings
+from clipomaly.encoders.prompts import TextBank, bank_of_names, bank_of_vocabulary
+from clipomaly.encoders.seam import Encoder
+from clipomaly.maths.grids import upsample
+from clipomaly.maths.prompted import best_of, unexplained
+from clipomaly.methods.backbones import Reading
+from clipomaly.methods.unnamed import frame_threshold, unnamed_prediction
+from clipomaly.naming.outliers import load_outlier_prompts, outliers_beside
+from clipomaly.records import DenseFeatures, Prediction
+from clipomaly.thresholds import Thresholds
+from clipomaly.vocabulary import Vocabulary, normalise_name
+
+__all__ = ["VL4AD", "super_classes"]
+
+Image = UInt8[np.ndarray, "_ _ 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Text vectors prepared once for a vocabulary."""
+
+    known: TextBank
+    groups: Int[np.ndarray, " C"]
+    """Which column of the softmax each class belongs to."""
+    outliers: TextBank
+
+
+class VL4AD:
+    """The per-pixel form on any encoder. One image pass a frame, however many prompts.
+
+    >>> from clipomaly.testing import ColourEncoder, colour_picture, colour_vocabulary
+    >>> method = VL4AD(ColourEncoder(), ColourEncoder.settings(threshold="otsu"))
+    >>> picture = colour_picture("green", box="red")
+    >>> [prediction] = method.predict([picture], colour_vocabulary("green", "blue"))
+    >>> len(prediction.findings), prediction.findings[0].label
+    (1, 'unknown object')
+    """
+
+    name = "vl4ad"
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        settings: Settings | None = None,
+        *,
+        thresholds: Thresholds | None = None,
+    ) -> None:
+        self.encoder = encoder
+        self.settings = settings or Settings()
+        self.thresholds = thresholds
+        self.temperature = self.settings.unknown.temperature or encoder.spec.temperature
+        self.prompts = load_outlier_prompts(self.settings.vl4ad.outlier_prompts)
+        self._columns: dict[str, _Columns] = {}
+
+    def predict(self, images: Sequence[Image], vocabulary: Vocabulary) -> list[Prediction]:
+        """Score, regions and the best known class of each picture."""
+        columns = self._prepare(vocabulary)
+        started = time.perf_counter()
+        features = self.encoder.encode_images(images)
+        each = (time.perf_counter() - started) / max(1, len(images))
+        return [self._predict(dense, columns, vocabulary, each) for dense in features]
+
+    def score_map(self, image: Image, vocabulary: Vocabulary) -> Float[np.ndarray, "H W"]:
+        """The score alone: what a threshold is calibrated on."""
+        columns = self._prepare(vocabulary)
+        [dense] = self.encoder.encode_images([image])
+        return self._score(dense, columns.known.similarity(dense.patches), columns)
+
+    def conditions(self) -> dict[str, object]:
+        """What a calibrated threshold depends on, besides the vocabulary."""
+        encoder = self.settings.encoder
+        return {
+            "model_hash": self.encoder.spec.fingerprint,
+            "long_side": encoder.long_side or self.encoder.spec.working_long_side,
+            "tile": encoder.tile,
+            "temperature": self.temperature,
+            "synonyms": self.settings.unknown.synonyms,
+            "super_classes": self.settings.vl4ad.super_classes,
+            "outlier_prompts": hashlib.sha256("\n".join(self.prompts).encode()).hexdigest()[:16],
+        }
+
+    def calibrated(self, vocabulary: Vocabulary) -> float | None:
+        """The threshold measured beforehand for this vocabulary, where there is one."""
+        if self.thresholds is None:
+            return None
+        return self.thresholds.find(vocabulary.hash, self.name, self.conditions())
+
+    def why_uncalibrated(self, vocabulary: Vocabulary) -> str:
+        """Why no calibrated threshold applies, and what to do."""
+        reason = self.thresholds.mismatch(self.conditions()) if self.thresholds else "the model carries none"
+        reason = reason or f"none was measured for vocabulary {vocabulary.name} as it is now"
+        return (
+            f"no calibrated threshold for method {self.name} ({reason}): run `clipomaly calibrate --method "
+            f"{self.name}` on frames without unknowns, or use --threshold otsu"
+        )
+
+    def _prepare(self, vocabulary: Vocabulary) -> _Columns:
+        if vocabulary.hash not in self._columns:
+            own = self.settings.vl4ad
+            known = bank_of_vocabulary(self.encoder, vocabulary, self.settings.unknown.synonyms)
+            beside = outliers_beside(self.prompts, vocabulary, own.outlier_prompts)
+            outliers = bank_of_names(self.encoder, beside, vocabulary.templates or None)
+            groups = np.arange(len(vocabulary.known))
+            if own.super_classes == "groups":
+                groups = super_classes(vocabulary)
+            self._columns[vocabulary.hash] = _Columns(known, groups, outliers)
+        return self._columns[vocabulary.hash]
+
+    def _score(
+        self, dense: DenseFeatures, known: Float[np.ndarray, "h w C"], columns: _Columns
+    ) -> Float[np.ndarray, "H W"]:
+        outliers = columns.outliers.similarity(dense.patches)
+        grid = unexplained(best_of(known, columns.groups), outliers, self.temperature)
+        return upsample(grid, dense.extent, dense.image_size)
+
+    def _predict(
+        self, dense: DenseFeatures, columns: _Columns, vocabulary: Vocabulary, encode_seconds: float
+    ) -> Prediction:
+        started = time.perf_counter()
+        known = columns.known.similarity(dense.patches)
+        score = self._score(dense, known, columns)
+        rule, value = self.settings.unknown, self.calibrated(vocabulary)
+        threshold = frame_threshold(score, rule, value, self.why_uncalibrated(vocabulary))
+        seconds = {"encode": encode_seconds, "score": time.perf_counter() - started}
+        reading = Reading(
+            size=dense.image_size,
+            known=known,
+            extent=dense.extent,
+            features=dense.patches,
+            feature_extent=dense.extent,
+            temperature=self.temperature,
+        )
+        return unnamed_prediction(score, reading, vocabulary, self.settings, threshold, seconds)
+
+
+def super_classes(vocabulary: Vocabulary) -> Int[np.ndarray, " C"]:
+    """The super-class of each known class: its `group`; a class without one stays alone.
+
+    >>> from clipomaly.vocabulary import KnownClass
+    >>> car, bus = KnownClass("car", group="vehicle"), KnownClass("bus", group="vehicle")
+    >>> super_classes(Vocabulary("tiny", known=(car, KnownClass("road"), KnownClass("sky"), bus))).tolist()
+    [0, 1, 2, 0]
+    """
+    names = [normalise_name(c.group) for c in vocabulary.known]
+    first = [names.index(name) if name else i for i, name in enumerate(names)]
+    return np.unique(first, return_inverse=True)[1]
