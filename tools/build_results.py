@@ -1,0 +1,133 @@
+"""docs/results.md, made from the evaluations in docs/results/*.json and the papers' figures beside them.
+
+    python tools/build_results.py            write docs/results.md
+    python tools/build_results.py --check    exit code 1 if it is not up to date
+
+Each JSON file is the `metrics.json` of a `clipomaly evaluate`, of one method or of several, copied there with
+the name of the set. `published.toml` holds what papers report, each line with its source; the two never share
+a table.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clipomaly.evaluate.figures import FIGURES, Figure, lookup
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS, PAGE = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
+PUBLISHED = "published.toml"
+COLUMNS = (
+    *("ap", "auroc", "fpr95", "f1_best", "oracle.siou", "oracle.ppv", "oracle.f1_star"),
+    *("locked.f1_star", "locked.recall", "locked.fpr"),
+    *("known_miou", "miou", "unknown_iou", "miou_2class"),
+    *("naming_top1", "naming_top5", "naming_top1_synonym", "naming_top5_synonym", "naming_unnamed"),
+    "seconds_per_frame",
+)
+GROUPS = (
+    ("Pixels", COLUMNS[:4]),
+    ("Components", COLUMNS[4:10]),
+    ("Known and unknown", COLUMNS[10:14]),
+    ("Names", COLUMNS[14:19]),
+    ("Time", COLUMNS[19:]),
+)
+INTRO = """# Results
+
+Made by `tools/build_results.py` from the evaluations in `docs/results/` (`clipomaly evaluate`; see
+[evaluation](evaluation.md)). Figures are in percent; in brackets the 95 % interval over frames. *Oracle*: the
+threshold was picked on these very frames, as the published evaluation does it. *Own mask*: the method's own
+threshold, which saw no labels. The control `centre` scores nearness to the image's centre: a method that does
+not beat it has learnt nothing.
+"""
+
+
+def methods_of(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The metrics of each method in a file, best AP first."""
+    rows = list(table["methods"].values()) if "methods" in table else [dict(table)]
+    return sorted(rows, key=lambda m: (-(m.get("ap") or 0.0), m["method"]))
+
+
+def cell(metrics: Mapping[str, Any], figure: Figure) -> str:
+    """A figure with its interval."""
+    value, interval = lookup(metrics, figure.key), lookup(metrics, f"{figure.key}_ci")
+
+    def show(v: float) -> str:
+        return f"{100 * v:.1f}" if figure.percent else f"{v:.2f}"
+
+    if value is None:
+        return "–"
+    return show(value) + (f" [{show(interval[0])}, {show(interval[1])}]" if interval else "")
+
+
+def set_section(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One data set: a table a group of figures, then what was run."""
+    by_key = {f.key: f for f in FIGURES}
+    first = rows[0]
+    lines = [f"## {name}", "", f"{first['n_frames']} frames, data hash `{first['data_hash']}`."]
+    if first.get("limit"):
+        lines += ["", f"**Only the first {first['limit']} frames.**"]
+    for title, keys in GROUPS:
+        used = [by_key[k] for k in keys if any(lookup(m, k) is not None for m in rows)]
+        if not used:
+            continue
+        lines += ["", f"**{title}**", "", "| method | " + " | ".join(f.title for f in used) + " |"]
+        lines.append("|---|" + "---:|" * len(used))
+        lines += [f"| {m['method']} | " + " | ".join(cell(m, f) for f in used) + " |" for m in rows]
+    lines += [
+        "",
+        "| method | model | model hash | vocabulary | mask | run | version |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for m in rows:
+        own = m["locked"]
+        rule = f"{own['rule']}, {'fixed beforehand' if own['fixed'] else 'not fixed beforehand'}"
+        cells = (
+            m.get("model", "–"),
+            m.get("model_hash", "–"),
+            m.get("vocabulary", "–"),
+            rule,
+            m.get("run", "–"),
+        )
+        lines.append(f"| {m['method']} | " + " | ".join(map(str, (*cells, m["version"]))) + " |")
+    return lines
+
+
+def published_section(path: Path) -> list[str]:
+    """What papers report: other models, often other splits; never beside ours in one table."""
+    if not path.is_file():
+        return []
+    rows = tomllib.loads(path.read_text("utf-8"))["figures"]
+    lines = ["## As published by the papers", ""]
+    lines.append("Not measured by us, and with models of another size: for orientation, not for comparison.")
+    lines += ["", "| method | data set | figures | source |", "|---|---|---|---|"]
+    return lines + [f"| {r['method']} | {r['set']} | {r['figures']} | {r['source']} |" for r in rows]
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [INTRO.rstrip()]
+    for path in sorted(RESULTS.glob("*.json")):
+        lines += ["", *set_section(path.stem, methods_of(json.loads(path.read_text("utf-8"))))]
+    published = published_section(RESULTS / PUBLISHED)
+    return "\n".join([*lines, "", *published]) + "\n"
+
+
+def main() -> int:
+    """Write the page, or check it."""
+    text = page()
+    if "--check" in sys.argv:
+        fresh = PAGE.is_file() and PAGE.read_text("utf-8") == text
+        print("results: up to date" if fresh else "results: run python tools/build_results.py")
+        return 0 if fresh else 1
+    PAGE.write_text(text, "utf-8")
+    print(f"results: {PAGE.relative_to(ROOT)} from {len(list(RESULTS.glob('*.json')))} evaluations")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
