@@ -30,6 +30,15 @@ STRINGS = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads of one operation wait for each other where other programs run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def model() -> MiniCLIPModel:
     torch.manual_seed(0)

@@ -29,6 +29,15 @@ ROOT = Path(__file__).resolve().parent.parent
 THINGS = ["cow", "teapot", "alp", "sofa"]
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads of one operation wait for each other where other programs run."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def lexicon() -> Lexicon:
     rng = np.random.default_rng(0)
@@ -81,7 +90,14 @@ def tiny() -> MiniCLIPModel:
 
 
 RECIPE = JointRecipe(
-    steps=4, roads=2, mosaics=0.5, names=4, words=8, sizes=((64, 128), (128, 128)), checkpoint_seconds=0.0
+    steps=4,
+    roads=2,
+    mosaics=0.5,
+    pictures=0.5,
+    names=4,
+    words=8,
+    sizes=((64, 128), (128, 128)),
+    checkpoint_seconds=0.0,
 )
 
 
@@ -252,3 +268,30 @@ def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text("[joint]\nstepz = 1\n")
     with pytest.raises(ConfigError, match="stepz"):
         read_recipe(tmp_path / "r.toml")
+
+
+def test_a_pack_keeps_finished_sections(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from clipomaly.training.mini import pack as module
+
+    calls: list[str] = []
+
+    def section(name: str):
+        def make(*_: object) -> dict[str, np.ndarray]:
+            calls.append(name)
+            if name == "picture" and calls.count("picture") == 1:
+                raise RuntimeError("stopped here")
+            images = [module.encode_image(np.full((8, 8, 3), 9, np.uint8))]
+            return module.joined(name, images, [module.encode_labels(np.full((8, 8), 3, np.uint8))])
+
+        return make
+
+    for name in ("camvid", "drive", "picture", "photo"):
+        monkeypatch.setattr(module, f"{name}_section", section(name))
+    with pytest.raises(RuntimeError, match="stopped here"):
+        module.build_pack(tmp_path, tmp_path, tmp_path / "pack.npz")
+    done = module.build_pack(tmp_path, tmp_path, tmp_path / "pack.npz")
+    assert calls == ["camvid", "drive", "picture", "picture", "photo"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pack.npz"]
+    with np.load(done) as file:
+        at = file["drive_labels_at"]
+        assert (module.decode(file["drive_labels"][at[0] : at[1]], True) == 3).all()

@@ -11,6 +11,8 @@ Importing this file teaches `AutoConfig` and `AutoModel` the model type `clipoma
 
 from __future__ import annotations
 
+from typing import Any
+
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
@@ -30,13 +32,16 @@ class MiniVisionConfig(CLIPVisionConfig):
     trunk_folded: bool = False
 
 
+PARTS = {"vision_config": MiniVisionConfig, "text_config": CLIPTextConfig}
+
+
 @strict
 class MiniCLIPConfig(CLIPConfig):
     """CLIP's settings with mini's vision part."""
 
     model_type = "clipomaly_mini"
-    sub_configs_defaults = {"vision_config": MiniVisionConfig, "text_config": CLIPTextConfig}  # noqa: RUF012
-    sub_configs = {"vision_config": MiniVisionConfig, "text_config": CLIPTextConfig}  # noqa: RUF012
+    sub_configs_defaults = PARTS  # type: ignore[assignment]
+    sub_configs = PARTS  # type: ignore[assignment]
 
 
 class TrunkPatches(nn.Module):
@@ -67,11 +72,12 @@ class MiniCLIPModel(CLIPModel):
     """
 
     config_class = MiniCLIPConfig
-    config: MiniCLIPConfig
+    config: Any
 
     def __init__(self, config: MiniCLIPConfig) -> None:
         super().__init__(config)
-        self.vision_model.embeddings.patch_embedding = TrunkPatches(config.vision_config)
+        vision: Any = config.vision_config
+        self.vision_model.embeddings.patch_embedding = TrunkPatches(vision)
 
     def dense(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Unit patch vectors [b, h·w, d] and unit picture vectors [b, d] of normalised pixels."""

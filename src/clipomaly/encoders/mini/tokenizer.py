@@ -6,8 +6,10 @@ With every byte present there is no unknown token, so the end token never appear
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
@@ -48,11 +50,9 @@ def build_tokenizer(texts: Iterable[str], size: int, context: int) -> CLIPTokeni
         special_tokens=[],
     )
     trained.train_from_iterator(texts, trainer)
-    import json
-
     merges = [tuple(m) for m in json.loads(trained.to_str())["model"]["merges"]]
     vocabulary = {c: i for i, c in enumerate(alphabet + [c + "</w>" for c in alphabet])}
-    kept: list[tuple[str, str]] = []
+    kept: Any = []
     for left, right in merges:
         if len(vocabulary) >= size - 2:
             break
@@ -70,8 +70,6 @@ def build_tokenizer(texts: Iterable[str], size: int, context: int) -> CLIPTokeni
 
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
     """`tokenizer.json`, `tokenizer_config.json`, `vocab.json` and `merges.txt`."""
-    import json
-
     tokenizer.save_pretrained(folder)
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False))

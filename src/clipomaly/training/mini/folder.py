@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from clipomaly.encoders.mini.modeling import MiniCLIPModel
 from clipomaly.encoders.mini.tokenizer import save_tokenizer
 from clipomaly.training.mini.joint import JointRecipe
 from clipomaly.training.mini.look import LOOK_TEMPLATES
@@ -18,7 +17,7 @@ __all__ = ["write_folder"]
 
 
 def write_folder(
-    model: MiniCLIPModel,
+    model: Any,
     tokenizer,
     folder: Path,
     recipe: JointRecipe,

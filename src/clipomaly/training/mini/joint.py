@@ -62,7 +62,8 @@ class JointRecipe:
     horizon: int = 0
     minutes: float = 0.0
     roads: int = 3
-    mosaics: float = 0.6
+    mosaics: float = 1.0
+    pictures: float = 0.3
     rate_trunk: float = 4e-4
     rate_new: float = 1.2e-3
     rate_text: float = 3e-4
@@ -77,8 +78,8 @@ class JointRecipe:
             "known": 1.0,
             "unknown": 1.0,
             "flat": 0.5,
-            "name": 0.5,
-            "picture": 0.5,
+            "name": 0.7,
+            "picture": 1.0,
             "words": 1.0,
         }
     )
@@ -133,12 +134,12 @@ def make_batch(
 ) -> Batch:
     h, w = size
     canvases: list[Canvas] = [maker.scene(h, w, rng, recipe.pastes) for _ in range(recipe.roads)]
+    if rng.random() < recipe.pictures:
+        canvases[0] = maker.pictures(h, w, rng)
     tiles = None
     if rng.random() < recipe.mosaics:
         canvas, tiles = maker.mosaic(h, w, rng)
-    else:
-        canvas = maker.pictures(h, w, rng)
-    canvases.append(canvas)
+        canvases.append(canvas)
     images = torch.from_numpy(np.stack([c.image for c in canvases])).permute(0, 3, 1, 2)
     labels = torch.from_numpy(np.stack([c.label[2::4, 2::4] for c in canvases]).astype(np.int64))
     names = torch.from_numpy(np.stack([c.tokens() for c in canvases]).astype(np.int64))
@@ -187,7 +188,7 @@ class Objective(nn.Module):
         count = np.zeros(len(LABELS))
         for label in material.frame_labels:
             count += np.bincount(label[::4, ::4].ravel(), minlength=256)[: len(LABELS)]
-        weight = (count / count.sum() + 1e-3) ** -0.35
+        weight = (count / count.sum() + 1e-3) ** -0.45
         for name in ("mountain", "water", "land"):
             weight[LABELS.index(name)] = np.median(weight)
         typical = (weight * count).sum() / count.sum()
@@ -266,8 +267,9 @@ class Objective(nn.Module):
             n = unknown.sum().clamp(min=200)
             unknown_terms.append(((total - r.bound / r.temperature) * unknown).sum() / n)
             flat_terms.append((-(s.log_softmax(1).mean(1) + np.log(s.shape[1])) * unknown).sum() / n)
-        parts["known"], parts["unknown"] = sum(known_terms) / 2, sum(unknown_terms) / 2
-        parts["flat"] = sum(flat_terms) / 2
+        parts["known"] = torch.stack(known_terms).mean()
+        parts["unknown"] = torch.stack(unknown_terms).mean()
+        parts["flat"] = torch.stack(flat_terms).mean()
 
         place = np.full(len(self.material.words), -1)
         place[present] = np.arange(len(present))
@@ -298,7 +300,7 @@ class Objective(nn.Module):
             ) / 2
         cosine = (t_word * self.targets.to(device)[chosen]).sum(1)
         parts["words"] = (self.trust.to(device)[chosen] * (1 - cosine)).mean()
-        loss = sum(r.weights[k] * v for k, v in parts.items())
+        loss = torch.stack([r.weights[k] * v for k, v in parts.items()]).sum()
         return loss, {k: float(v.detach()) for k, v in parts.items()}
 
 
@@ -323,7 +325,7 @@ def train_joint(
     out.mkdir(parents=True, exist_ok=True)
     device = next(model.parameters()).device
     torch.manual_seed(recipe.seed)
-    model.to(memory_format=torch.channels_last)
+    nn.Module.to(model, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
     model.logit_scale.requires_grad_(False)
     trunk = model.vision_model.embeddings.patch_embedding.trunk

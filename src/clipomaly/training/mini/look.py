@@ -7,6 +7,7 @@ seen an evaluation set.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ def text_vectors(
     model: MiniCLIPModel, tokenizer, names: Sequence[str], templates: Sequence[str] = LOOK_TEMPLATES
 ) -> torch.Tensor:
     """Unit vectors [n, d]: the mean over templates."""
-    total = 0
+    total: Any = 0
     for template in templates:
         out = []
         for start in range(0, len(names), 512):

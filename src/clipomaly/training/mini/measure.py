@@ -28,7 +28,7 @@ from clipomaly.training.mini.look import (
     text_vectors,
     unknown_scores,
 )
-from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, camvid_frames, decode, read_rgb
+from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, camvid_frames, decode, read_labels, read_rgb
 
 __all__ = ["anomaly_figures", "held_out_scenes", "main"]
 
@@ -70,13 +70,13 @@ def anomaly_figures(
 ) -> dict[str, tuple[float, float]]:
     """AP and FPR95 over a folder in RoadAnomaly's layout, pixels pooled at full size, per score policy."""
     texts = text_vectors(model, tokenizer, names)
-    truth, found = [], {}
+    truth: list[np.ndarray] = []
+    found: dict[str, list[np.ndarray]] = {}
     for path in sorted((folder / "frames").glob("*.jpg")):
         mask_path = folder / "frames" / (path.stem + ".labels") / "labels_semantic.png"
         if not mask_path.exists():
             mask_path = folder / (path.stem + ".labels") / "labels_semantic.png"
-        mask = cv2.imread(str(mask_path), cv2.IMREAD_UNCHANGED)
-        mask = mask[..., 0] if mask.ndim == 3 else mask
+        mask = read_labels(mask_path)
         ok = mask != 255
         truth.append((mask == 2)[ok])
         cosine = resize(dense_scores(model, read_rgb(path), texts, long_side), *mask.shape)

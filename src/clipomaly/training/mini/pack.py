@@ -10,8 +10,10 @@ Labels are indices into `LABELS`; 255 is ignored, 254 marks a thing outside the 
 from __future__ import annotations
 
 import tarfile
+import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -275,9 +277,10 @@ def encode_image(rgb: np.ndarray, quality: int = 95) -> np.ndarray:
 
 def decode(data: np.ndarray, labels: bool = False) -> np.ndarray:
     """An image (RGB) or a label picture out of a pack."""
-    if labels:
-        return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED if labels else cv2.IMREAD_COLOR)
+    if image is None:
+        raise DataError("a picture of the pack cannot be decoded; delete the pack and build it again")
+    return image if labels else np.ascontiguousarray(image[..., ::-1])
 
 
 def join(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -294,82 +297,108 @@ def read_rgb(path: Path) -> np.ndarray:
     return np.ascontiguousarray(image[..., ::-1])
 
 
+def read_labels(path: Path) -> np.ndarray:
+    """A label picture with one channel."""
+    label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if label is None:
+        raise DataError(f"{path.name}: cannot be read as labels; fetch the data again")
+    return label[..., 0] if label.ndim == 3 else label
+
+
 def camvid_frames(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """Images and labels (void → ignored) of one CamVid split."""
     found = []
     for path in sorted((folder / "images").iterdir()):
-        label = cv2.imread(str(folder / "labels" / (path.stem + ".png")), cv2.IMREAD_UNCHANGED)
+        label = read_labels(folder / "labels" / (path.stem + ".png"))
         label = np.where(label < len(CAMVID), label, IGNORE).astype(np.uint8)
         found.append((read_rgb(path), label))
     return found
 
 
-def build_pack(data: Path, models: Path, out: Path, masks: int = 12000, say: bool = True) -> Path:
-    """Read `data/train`, label it with the teachers in `models`, and write one `.npz`."""
-    import time
+def joined(key: str, images: list[np.ndarray], labels: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """A section of a pack: encoded images and labels, with offsets."""
+    section: dict[str, np.ndarray] = {}
+    for kind, parts in (("images", images), ("labels", labels)):
+        section[f"{key}_{kind}"], section[f"{key}_{kind}_at"] = join(parts)
+    return section
 
-    started = time.time()
 
-    def tell(text: str) -> None:
-        if say:
-            print(f"pack: {text} ({time.time() - started:.0f} s)", flush=True)
-
-    store: dict[str, np.ndarray] = {}
+def camvid_section(data: Path) -> dict[str, np.ndarray]:
+    """CamVid train and val with their own labels."""
+    section: dict[str, np.ndarray] = {}
     for split in ("train", "val"):
         frames = camvid_frames(data / "camvid" / split)
-        store[f"camvid_{split}_images"], store[f"camvid_{split}_images_at"] = join(
-            encode_image(i) for i, _ in frames
-        )
-        store[f"camvid_{split}_labels"], store[f"camvid_{split}_labels_at"] = join(
-            encode_labels(m) for _, m in frames
-        )
-        tell(f"{len(frames)} CamVid {split} frames")
-    teacher = RoadTeacher(models / "efficientvit_b0_cityscapes.onnx")
-    images, labels = [], []
-    for path in sorted((data / "driving_unlabelled").glob("*.jpg")):
-        image = read_rgb(path)
-        images.append(encode_image(image))
-        labels.append(encode_labels(teacher(image)))
-    store["drive_images"], store["drive_images_at"] = join(images)
-    store["drive_labels"], store["drive_labels_at"] = join(labels)
-    tell(f"{len(images)} road frames labelled by the Cityscapes teacher")
+        images, labels = [encode_image(i) for i, _ in frames], [encode_labels(m) for _, m in frames]
+        section |= joined(f"camvid_{split}", images, labels)
+    return section
 
+
+def drive_section(data: Path, models: Path) -> dict[str, np.ndarray]:
+    """Unlabelled road frames with the Cityscapes teacher's labels."""
+    teacher = RoadTeacher(models / "efficientvit_b0_cityscapes.onnx")
+    frames = [read_rgb(path) for path in sorted((data / "driving_unlabelled").glob("*.jpg"))]
+    return joined("drive", [encode_image(i) for i in frames], [encode_labels(teacher(i)) for i in frames])
+
+
+def picture_section(data: Path, models: Path) -> dict[str, np.ndarray]:
+    """One photograph a name with the ADE20K teacher's labels."""
     names_of_ade = [line.split()[-1] for line in (models / "ade20k_labels_151.txt").open() if line.strip()]
-    ade = PhotoTeacher(models / "deeplab_mnv2_ade20k.tflite", names_of_ade)
+    teacher = PhotoTeacher(models / "deeplab_mnv2_ade20k.tflite", names_of_ade)
     images, labels, names = [], [], []
     with tarfile.open(data / "photos_1000.tar") as tar:
         for member in sorted(tar.getmembers(), key=lambda m: m.name):
             file = tar.extractfile(member)
-            if file is None or not member.name.endswith(".jpg"):
-                continue
-            raw = np.frombuffer(file.read(), np.uint8)
-            image = decode(raw)
-            images.append(raw)
-            labels.append(encode_labels(ade(image)))
-            names.append(Path(member.name).stem)
-    store["picture_images"], store["picture_images_at"] = join(images)
-    store["picture_labels"], store["picture_labels_at"] = join(labels)
-    store["picture_names"] = np.array(names)
-    tell(f"{len(images)} photographs labelled by the ADE20K teacher")
+            if file is not None and member.name.endswith(".jpg"):
+                raw = np.frombuffer(file.read(), np.uint8)
+                images.append(raw)
+                labels.append(encode_labels(teacher(decode(raw))))
+                names.append(Path(member.name).stem)
+    return joined("picture", images, labels) | {"picture_names": np.array(names)}
 
+
+def photo_section(data: Path, masks: int) -> dict[str, np.ndarray]:
+    """The small named photographs, and rough masks of the things in `masks` of them (or as many as work)."""
     with np.load(data / "tiny_imagenet_train.npz") as file:
         photos = {k: file[k] for k in file.files}  # an open npz reads an array anew at every use
-    for key in ("webp", "offsets", "label", "wnid", "name"):
-        store[f"photo_{key}"] = photos[key]
-    order = np.random.default_rng(7).permutation(len(photos["label"]))
-    kept, found = [], []
-    for i in order[: 2 * masks]:
-        at = photos["offsets"]
+    at, kept, found = photos["offsets"], [], []
+    for i in np.random.default_rng(7).permutation(len(photos["label"]))[: 4 * masks]:
         mask = rough_mask(decode(photos["webp"][at[i] : at[i + 1]]))
         if mask is not None:
             kept.append(int(i))
             found.append(np.packbits(mask))
         if len(kept) >= masks:
             break
-    store["mask_of"] = np.array(kept, np.int64)
-    store["masks"] = np.stack(found)
-    tell(f"{len(kept)} rough object masks")
+    section = {f"photo_{key}": photos[key] for key in ("webp", "offsets", "label", "wnid", "name")}
+    return section | {"mask_of": np.array(kept, np.int64), "masks": np.stack(found)}
+
+
+def build_pack(data: Path, models: Path, out: Path, masks: int = 3000) -> Path:
+    """Read `data`, label it with the teachers in `models`, and write one `.npz`.
+
+    Each section is kept beside it until all is written, so that a stopped run loses one section at most.
+    """
+    sections = {
+        "camvid": lambda: camvid_section(data),
+        "drive": lambda: drive_section(data, models),
+        "pictures": lambda: picture_section(data, models),
+        "photos": lambda: photo_section(data, masks),
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
+    started = time.time()
+    store: dict[str, Any] = {}
+    parts: list[Path] = []
+    for name, make in sections.items():
+        part = out.with_name(f"{out.stem}-{name}.npz")
+        parts.append(part)
+        if not part.exists():
+            written = part.with_name(f"writing-{part.name}")
+            section: Any = make()
+            np.savez(written, **section)
+            written.replace(part)
+        with np.load(part) as file:
+            store |= {k: file[k] for k in file.files}
+        print(f"pack: {name} ({time.time() - started:.0f} s)", flush=True)
     np.savez(out, **store)
-    tell(f"{out.name}: {out.stat().st_size / 2**20:.0f} MiB")
+    for part in parts:
+        part.unlink()
     return out

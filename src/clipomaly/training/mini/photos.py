@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from clipomaly.encoders.mini.trunk import Trunk
+from clipomaly.training.mini.pack import decode
 from clipomaly.training.mini.team import ALONE, Team
 
 __all__ = ["PhotoRecipe", "Photos", "load_photos", "train_trunk"]
@@ -61,7 +63,7 @@ def load_photos(path: Path, held_out: int) -> Photos:
     n = len(offsets) - 1
     images = np.empty((n, 64, 64, 3), np.uint8)
     for i in range(n):
-        images[i] = cv2.imdecode(webp[offsets[i] : offsets[i + 1]], cv2.IMREAD_COLOR)[..., ::-1]
+        images[i] = decode(webp[offsets[i] : offsets[i + 1]])
     held = np.zeros(n, bool)
     held[np.random.default_rng(12345).permutation(n)[:held_out]] = True
     return Photos(images, pack["label"].astype(np.int64), tuple(str(x) for x in pack["name"]), held)
@@ -160,7 +162,8 @@ def train_trunk(photos: Photos, recipe: PhotoRecipe, out: Path, team: Team = ALO
     """Train (or resume) stage 1; the checkpoint `trunk.pt` and the curve `trunk.csv` lie in `out`."""
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
-    model = PhotoClassifier(recipe.widths, len(photos.names)).to(memory_format=torch.channels_last)
+    model: Any = PhotoClassifier(recipe.widths, len(photos.names))
+    model = model.to(memory_format=torch.channels_last)
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     optimiser = torch.optim.SGD(

@@ -3,7 +3,7 @@
     python -m clipomaly.training.mini --recipe recipes/mini-cpu.toml --data DIR --out DIR
 
 Each stage leaves its files in `--out` and is skipped when they are there; a stage that was stopped resumes
-from its last checkpoint. With `workers` > 1 in the recipe, that many single-threaded processes share the work.
+from its last checkpoint. With `workers` > 1 in the recipe, so many single-threaded processes share the work.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def read_recipe(path: Path) -> MiniRecipe:
         workers=raw.get("workers", 1),
         threads=raw.get("threads", 0),
         wordnet=raw.get("wordnet", "/usr/share/wordnet"),
-        masks=raw.get("masks", 6000),
+        masks=raw.get("masks", 3000),
         model=raw.get("model", {}),
         trunk=raw.get("trunk", {}),
         text=raw.get("text", {}),
@@ -113,7 +113,9 @@ class Run:
     def trunk(self, team) -> None:
         from clipomaly.training.mini.photos import PhotoRecipe, load_photos, train_trunk
 
-        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in self.recipe.trunk.items()}
+        settings: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in self.recipe.trunk.items()
+        }
         if "widths" in self.recipe.model:
             settings["widths"] = tuple(self.recipe.model["widths"])
         recipe = PhotoRecipe(**{"seed": self.recipe.seed, **settings})
@@ -158,7 +160,7 @@ class Run:
         photos = load_photos(self.data / "data" / "train" / "tiny_imagenet_train.npz", held_out)
         material = Material.unpack(pack, WordNet.read(Path(self.recipe.wordnet)), photos.images, photos.held)
         torch.manual_seed(self.recipe.seed)
-        model = MiniCLIPModel(self.config())
+        model: Any = MiniCLIPModel(self.config())
         model.load_state_dict(torch.load(self.out / "text" / "text.pt", weights_only=True), strict=False)
         trained = torch.load(self.out / "trunk.pt", weights_only=True, map_location="cpu")["model"]
         start = {k[len("trunk.") :]: v for k, v in trained.items() if k.startswith("trunk.")}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -291,7 +292,7 @@ def convex_alpha(h: int, w: int, rng: np.random.Generator) -> np.ndarray:
 
 def weather(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Light, colour, haze, blur, noise and compression of a whole canvas."""
-    x = image.astype(np.float32)
+    x: Any = image.astype(np.float32)
     if rng.random() < 0.8:
         x *= rng.uniform(0.55, 1.5) * rng.uniform(0.88, 1.12, 3).astype(np.float32)
         mean = x.mean()
@@ -307,7 +308,7 @@ def weather(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.4, 2.2))
     if rng.random() < 0.2:
         x += rng.normal(0, rng.uniform(2, 12), x.shape[:2] + (1,)).astype(np.float32)
-    out = np.clip(x, 0, 255).astype(np.uint8)
+    out: Any = np.clip(x, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(20, 90))]
         out = cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_COLOR)
@@ -353,7 +354,7 @@ class SceneMaker:
             i = int(m.plain_pasted[rng.integers(len(m.plain_pasted))])
             edge = int(rng.integers(0, 12))
             image = m.photos[i][edge : 64 - edge, edge : 64 - edge]
-            return image, convex_alpha(*image.shape[:2], rng), int(m.photo_class[i])
+            return image, convex_alpha(image.shape[0], image.shape[1], rng), int(m.photo_class[i])
         if kind < 0.8 and len(m.picture_things):
             i = int(m.picture_things[rng.integers(len(m.picture_things))])
             mask = (m.picture_labels[i] == OUTLIER).astype(np.uint8)
@@ -362,7 +363,7 @@ class SceneMaker:
         size = int(rng.integers(90, 200))
         y, x = (224 - size) // 2 + rng.integers(-10, 11), (224 - size) // 2 + rng.integers(-10, 11)
         image = m.pictures[i][max(0, y) : y + size, max(0, x) : x + size]
-        return image, convex_alpha(*image.shape[:2], rng), int(m.picture_class[i])
+        return image, convex_alpha(image.shape[0], image.shape[1], rng), int(m.picture_class[i])
 
     def paste(self, canvas: Canvas, rng: np.random.Generator, unknown: bool) -> None:
         """Put one thing, or a piece of another road frame, somewhere on the canvas."""
