@@ -480,7 +480,7 @@ def cone(rng: np.random.Generator) -> Thing:
     """A safety cone with white bands."""
     h = rng.uniform(0.6, 0.9)
     orange, white = np.array([0.80, 0.16, 0.02]) * rng.uniform(0.8, 1.05), (0.72, 0.72, 0.7)
-    at = lambda f: (0.15 * (1 - f) + 0.03 * f, 0.04 + f * (h - 0.04))  # noqa: E731
+    at = lambda f: (0.15 * (1 - f) + 0.03 * f, 0.04 + f * (h - 0.04))
     sections = [
         (0.0, 0.35, orange),
         (0.35, 0.52, white),

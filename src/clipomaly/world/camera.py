@@ -19,6 +19,32 @@ _AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
 
 @dataclasses.dataclass(frozen=True)
+class Pose:
+    """Where the ego vehicle is in the scene: place in metres and heading in radians."""
+
+    x: float = 0.0
+    y: float = 0.0
+    yaw: float = 0.0
+
+    def world(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ego axes to the scene's.
+
+        >>> [round(float(v), 3) for v in Pose(1.0, 2.0, np.pi / 2).world(np.array(3.0), np.array(0.0))]
+        [1.0, 5.0]
+        """
+        c, s = float(np.cos(self.yaw)), float(np.sin(self.yaw))
+        return self.x + x * c - y * s, self.y + x * s + y * c
+
+    @property
+    def matrix(self) -> Float[np.ndarray, "4 4"]:
+        """Ego axes to the scene's, as a rigid transform."""
+        m = np.eye(4)
+        m[:3, :3] = rotation(self.yaw)
+        m[:2, 3] = self.x, self.y
+        return m
+
+
+@dataclasses.dataclass(frozen=True)
 class Camera:
     """Size in pixels, lens, and mounting: height and sideways offset in metres, angles in radians."""
 

@@ -96,7 +96,7 @@ def bicycle(rng: np.random.Generator, name: str = "bicycle") -> Thing:
             for a in np.arange(14) * 2 * np.pi / 14
         ]
         parts += [Part(tyre, "matte"), Part(join(spokes), "metal")]
-    bar = lambda a, b, w=0.016: tube([a, b], w, paint, 8)  # noqa: E731
+    bar = lambda a, b, w=0.016: tube([a, b], w, paint, 8)
     crank, seat, head = (-0.08, 0, 0.29), (-0.22, 0, 0.82), (0.36, 0, 0.80)
     frame = [bar(crank, seat), bar(crank, (0.40, 0, 0.68)), bar((-0.19, 0, 0.74), head), bar(head, (0.40, 0, 0.66), 0.02), bar((0.40, 0, 0.66), (0.52, 0, r), 0.013),
              bar(crank, (-0.52, 0, r), 0.01), bar((-0.2, 0, 0.74), (-0.52, 0, r), 0.01), bar(head, (0.34, 0, 0.98), 0.013), bar((0.34, -0.27, 1.0), (0.34, 0.27, 1.0), 0.013)]  # fmt: skip
@@ -440,7 +440,7 @@ def bird(name: str, rng: np.random.Generator) -> Thing:
     return Thing(name, tuple(parts)).grounded()
 
 
-def fallen_rider(rng: np.random.Generator) -> Thing:
+def rider(rng: np.random.Generator) -> Thing:
     """A person seated on a bicycle: the rider alone, to be placed with the bicycle."""
     body = person(rng, walking=False, sitting=True)
     return thing("rider", *body.parts).moved((-0.22, 0, 0.02))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
+from clipomaly.world.camera import Pose
 from clipomaly.world.mesh import Mesh, grid_faces, make
 
 Field = Float[np.ndarray, "h w"]
@@ -45,12 +46,12 @@ class Ground:
     label: Callable[[np.ndarray, np.ndarray], Int[np.ndarray, "..."]]
     height: Callable[[np.ndarray, np.ndarray], Float[np.ndarray, "..."]]
 
-    def mesh(self, rings: int = 260, spokes: int = 360) -> tuple[Mesh, Float[np.ndarray, "n 2"]]:
-        """The sheet and its texture coordinates."""
+    def mesh(self, pose: Pose, rings: int = 260, spokes: int = 360) -> tuple[Mesh, Float[np.ndarray, "n 2"]]:
+        """The sheet about a pose, and its texture coordinates."""
         v, u = np.meshgrid(np.linspace(0, 1, rings), np.linspace(0, 1, spokes), indexing="ij")
-        x, y = place(u, v)
+        x, y = pose.world(*place(u, v))
         z = self.height(x, y)
-        centre = np.array([[0.0, 0.0, float(z[0].mean())]])
+        centre = np.array([[pose.x, pose.y, float(z[0].mean())]])
         vertices = np.concatenate([np.stack([x, y, z], -1).reshape(-1, 3), centre])
         j = np.arange(spokes - 1)
         fan = np.stack([np.full(spokes - 1, rings * spokes), j, j + 1], 1)
@@ -58,11 +59,12 @@ class Ground:
         uv = np.concatenate([np.stack([u, v], -1).reshape(-1, 2), [[0.5, 0.0]]])
         return make(vertices, faces), uv
 
-    def texture(self, texels: int) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
-        """Colour and roughness over the sheet."""
+    def texture(self, pose: Pose, texels: int) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
+        """Colour and roughness over the sheet about a pose."""
         t = (np.arange(texels) + 0.5) / texels
         v, u = np.meshgrid(t, t, indexing="ij")
         x, y = place(u, v)
         footprint = np.hypot(x, y) * (2 * _VIEW / 0.88) / texels
+        x, y = pose.world(x, y)
         color, rough = self.shade(x.astype(np.float32), y.astype(np.float32), footprint.astype(np.float32))
         return color.clip(0.005, 0.95).astype(np.float32), rough.clip(0.02, 1).astype(np.float32)

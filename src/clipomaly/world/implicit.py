@@ -82,7 +82,7 @@ def surface_nets(
     cells = shape - 1
     total = np.zeros((*cells, 3))
     count = np.zeros(cells)
-    corner = lambda i, j, k: value[i : i + cells[0], j : j + cells[1], k : k + cells[2]]  # noqa: E731
+    corner = lambda i, j, k: value[i : i + cells[0], j : j + cells[1], k : k + cells[2]]
     for axis in range(3):
         for u in (0, 1):
             for v in (0, 1):

@@ -14,10 +14,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+from clipomaly.world.seeds import tile_of
+
 _SIDE = 512
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=16)
 def _tile(seed: int) -> np.ndarray:
     """One padded tile: the last row and column repeat the first, so that reading between them is seamless."""
     tile = np.random.default_rng([seed, 77]).uniform(-1, 1, (_SIDE, _SIDE)).astype(np.float32)
@@ -35,7 +37,7 @@ def field(
     """
     shift = np.random.default_rng([seed, 11]).uniform(0, _SIDE, 2)
     u, v = (_wrap(np.asarray(c, np.float32) + np.float32(int(d))) for c, d in zip((x, y), shift, strict=True))
-    return cv2.remap(_tile(seed % 4), u, v, cv2.INTER_LINEAR)
+    return cv2.remap(_tile(tile_of(seed)), u, v, cv2.INTER_LINEAR)
 
 
 def _wrap(values: np.ndarray) -> np.ndarray:

@@ -126,6 +126,30 @@ def dashes(s: Field, on: float, off: float, shift: float = 0.0) -> Field:
     return (np.mod(s + shift, on + off) < on).astype(np.float32)
 
 
+def manhole(color: np.ndarray, x: Field, y: Field, fp: Field) -> np.ndarray:
+    """A cast-iron lid about the origin."""
+    r = np.hypot(x, y)
+    lid = np.clip((0.33 - r) / np.maximum(fp, 0.005) + 0.5, 0, 1)[..., None]
+    ring = np.exp(-(((r - 0.33) / 0.02) ** 2))
+    pattern = 0.055 * (0.75 + 0.35 * (np.sin(x * 60) * np.sin(y * 60) > 0))
+    iron = pattern[..., None] * np.array([1.0, 0.95, 0.88])
+    return (color * (1 - lid) + iron * lid) * (1 - 0.6 * ring)[..., None]
+
+
+def wear_controls(wear: Wear) -> list[str]:
+    """The names of what the wear shows, as the truth lists it.
+
+    >>> wear_controls(Wear(cracks=0.9, wet=0.5))
+    ['wet pavement', 'cracks']
+    """
+    shown = {
+        "puddles": wear.puddles > 0.15, "reflections": wear.puddles > 0.15, "wet pavement": wear.wet > 0,
+        "cracks": wear.cracks > 0.4, "patches": wear.patches > 0.15, "oil stains": wear.stains > 0.4,
+        "rubber deposits": wear.rubber > 0.3,
+    }  # fmt: skip
+    return [name for name, shows in shown.items() if shows]
+
+
 def concrete(x: Field, y: Field, fp: Field, wear: Wear, slab: float = 7.5) -> tuple[np.ndarray, Field]:
     """Colour and roughness of concrete slabs with sealed joints."""
     s = wear.seed

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from clipomaly.world.noise import fbm
+from clipomaly.world.seeds import texture_seed
 
 LIGHTS = ("clear", "cloudy", "overcast", "low sun", "fog", "rain", "night")
 
@@ -36,13 +37,14 @@ def directions(rows: int, cols: int) -> Float[np.ndarray, "h w 3"]:
     return np.stack([s * np.sin(phi), s * np.cos(phi), np.broadcast_to(np.cos(theta), (rows, cols))], -1)
 
 
-def sample_sky(rng: np.random.Generator, light: str, rows: int = 512) -> Sky:
+def sample_sky(rng: np.random.Generator, light: str, split: str = "train", rows: int = 512) -> Sky:
     """The sky of one kind of light.
 
-    >>> sky = sample_sky(np.random.default_rng(0), "overcast", 64)
+    >>> sky = sample_sky(np.random.default_rng(0), "overcast", rows=64)
     >>> sky.panorama.shape, float(sky.sun_irradiance.max())
     ((64, 128, 3), 0.0)
     """
+    seed = texture_seed(rng, split)
     if light not in LIGHTS:
         raise ValueError(f"unknown light {light!r}: one of {', '.join(LIGHTS)}")
     elevation = np.deg2rad(
@@ -74,11 +76,11 @@ def sample_sky(rng: np.random.Generator, light: str, rows: int = 512) -> Sky:
         "low sun": rng.uniform(-0.15, 0.2),
     }.get(light)
     if cover is not None:
-        panorama = _clouds(rng, d, panorama, cos_sun, sunlight, cover)
+        panorama = _clouds(seed, d, panorama, cos_sun, sunlight, cover)
     grey = np.array([0.86, 0.91, 1.0])
     if light in ("overcast", "fog", "rain"):
         level = {"overcast": 0.75, "fog": 0.8, "rain": 0.5}[light]
-        wave = fbm(d[..., 0] / (up + 0.15), d[..., 1] / (up + 0.15), 0.6, 5, int(rng.integers(1 << 20)))
+        wave = fbm(d[..., 0] / (up + 0.15), d[..., 1] / (up + 0.15), 0.6, 5, seed)
         contrast = {"overcast": 0.16, "fog": 0.0, "rain": 0.22}[light]
         panorama = grey * level * (0.72 + 0.5 * up + contrast * wave * np.clip(up * 6, 0, 1))[..., None]
     if light == "night":
@@ -96,7 +98,7 @@ def sample_sky(rng: np.random.Generator, light: str, rows: int = 512) -> Sky:
 
 
 def _clouds(
-    rng: np.random.Generator,
+    seed: int,
     d: np.ndarray,
     sky: np.ndarray,
     cos_sun: np.ndarray,
@@ -106,7 +108,6 @@ def _clouds(
     """Clouds over the blue."""
     up = np.clip(d[..., 2], 0, 1)
     x, y = d[..., 0] / (up + 0.09), d[..., 1] / (up + 0.09)
-    seed = int(rng.integers(1 << 20))
     density = fbm(x, y, 0.45, 7, seed) + cover
     # A step towards the sun tells which side of a cloud is lit.
     toward = fbm(x + 0.12, y + 0.12, 0.45, 5, seed) + cover

@@ -82,7 +82,7 @@ def house(length: float, rng: np.random.Generator, floors: int | None = None) ->
         rise, over = rng.uniform(1.8, 3.5), 0.45
         tiles = np.array([(0.22, 0.075, 0.05), (0.07, 0.07, 0.075), (0.16, 0.09, 0.06)][rng.integers(3)])
         y = np.array([[-over, 0], [depth / 2, rise], [depth + over, 0], [depth / 2, -0.12]])
-        section = lambda x: np.column_stack([np.full(4, x), y[:, 0], height + y[:, 1]])  # noqa: E731
+        section = lambda x: np.column_stack([np.full(4, x), y[:, 0], height + y[:, 1]])
         roof = loft(np.array([section(-length / 2), section(length / 2)])[:, ::-1])
         from clipomaly.world.mesh import flat
 
@@ -147,7 +147,7 @@ def sign(rng: np.random.Generator, kind: str | None = None) -> tuple[Thing, Thin
     white, red, blue = (0.75, 0.75, 0.75), (0.45, 0.02, 0.02), (0.01, 0.06, 0.35)
     disc = lambda r, c, x, n=32, turn=0.0: (
         cylinder(r, 0.012, c, n).turned(yaw=turn).turned(pitch=-np.pi / 2).moved((x, 0, h))
-    )  # noqa: E731
+    )
     layers = []
     if kind == "round":
         layers = [disc(0.32, red, -0.03), disc(0.24, white, -0.037),

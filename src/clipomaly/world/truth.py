@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from clipomaly.world.classes import class_id
 from clipomaly.world.render import Hits
@@ -26,23 +26,24 @@ def labels(scene: Scene, hits: Hits) -> UInt8[np.ndarray, " n"]:
 
 def anomaly_mask(scene: Scene, hits: Hits) -> UInt8[np.ndarray, " n"]:
     """1 on unknown things, 255 on what is neither known nor unknown, 0 elsewhere."""
-    unknown = np.array([False, *(p.unknown for p in scene.placed)])[np.maximum(hits.instance, 0)] & (
-        hits.instance > 0
-    )
+    unknown = np.array([False, *(p.unknown for p in scene.placed)])[np.maximum(hits.instance, 0)]
     void = labels(scene, hits) == VOID
     return np.where(unknown, ANOMALY, np.where(void, VOID, NORMAL)).astype(np.uint8)
 
 
-def unknowns(scene: Scene, instance: Int[np.ndarray, "h w"]) -> list[dict[str, Any]]:
-    """Each unknown thing that shows: its name, number in the instance image, box, pixels, size and range."""
+def unknowns(
+    scene: Scene, instance: Int[np.ndarray, "h w"], depth: Float[np.ndarray, "h w"]
+) -> list[dict[str, Any]]:
+    """Each unknown thing that shows: name, number in the instance image, box, pixels, size and range."""
     found = []
-    listed = list(scene.conditions["unknowns"])  # type: ignore[call-overload]
+    listed = iter(scene.conditions["unknowns"])  # type: ignore[call-overload]
     for number, placed in enumerate(scene.placed, 1):
         if not placed.unknown:
             continue
-        about = listed.pop(0)
+        about = next(listed)
         y, x = np.nonzero(instance == number)
         if len(x):
             box = [int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1]
-            found.append({"instance": number, **about, "box": box, "pixels": len(x)})
+            near = round(float(depth[y, x].min()), 2)
+            found.append({"instance": number, **about, "range_m": near, "box": box, "pixels": len(x)})
     return found

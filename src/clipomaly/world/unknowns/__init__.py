@@ -12,11 +12,10 @@ import numpy as np
 
 from clipomaly.world import creatures
 from clipomaly.world.classes import known_words
+from clipomaly.world.seeds import split_index
 from clipomaly.world.things import Thing
 from clipomaly.world.unknowns import containers, debris, home, machines, play
 from clipomaly.world.unknowns.common import Builder
-
-SPLITS: tuple[str, ...] = ("train", "test")
 
 
 def _animals() -> dict[str, Builder]:
@@ -48,10 +47,8 @@ def names(domain: str, split: str) -> tuple[str, ...]:
     >>> set(names("road", "train")) < set(names("road", "test")), "hay bale" in names("apron", "test")
     (True, True)
     """
-    if split not in SPLITS:
-        raise ValueError(f"unknown split {split!r}: one of {', '.join(SPLITS)}")
-    known = known_words(domain)
-    return tuple(n for n in sorted(UNKNOWNS) if n not in known and not (split == "train" and held_out(n)))
+    known, training = known_words(domain), split_index(split) == 0
+    return tuple(n for n in sorted(UNKNOWNS) if n not in known and not (training and held_out(n)))
 
 
 def build(name: str, rng: np.random.Generator) -> Thing:

@@ -1,0 +1,139 @@
+"""Scenes in the renderer's terms: one mesh for each kind of surface, so that every frame compiles to one kernel."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from clipomaly.errors import MissingExtra
+from clipomaly.world.camera import Pose
+from clipomaly.world.mesh import Mesh, join, normals
+from clipomaly.world.scene import Scene
+from clipomaly.world.sky import Sky
+from clipomaly.world.things import GRAINS, SURFACES
+
+
+def mitsuba() -> Any:
+    """Mitsuba with its CPU back end chosen, or an error that says what to install."""
+    try:
+        import mitsuba as mi
+    except ImportError as error:
+        raise MissingExtra("mitsuba", "world", "rendering the proving ground") from error
+    if mi.variant() is None:
+        mi.set_variant("llvm_ad_rgb")
+    return mi
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """A scene in the renderer, and which face of which mesh belongs to which instance."""
+
+    scene: Any
+    faces: dict[str, Int[np.ndarray, " m"]]
+
+
+def load(scene: Scene, pose: Pose, time: float, ground_texels: int) -> Loaded:
+    """The scene as it stands at a time, its ground drawn for one pose."""
+    mi = mitsuba()
+    content: dict[str, Any] = {"type": "scene", "sky": _panorama(mi, scene.sky)}
+    if scene.sky.sun_irradiance.max() > 0:
+        content["sun"] = {
+            "type": "directional",
+            "direction": (-scene.sky.sun_direction).tolist(),
+            "irradiance": {"type": "rgb", "value": scene.sky.sun_irradiance.tolist()},
+        }
+    for k, lamp in enumerate(scene.lamps):
+        content[f"lamp{k}"] = {
+            "type": "spot",
+            "intensity": {"type": "rgb", "value": list(lamp.intensity)},
+            "cutoff_angle": lamp.cutoff,
+            "to_world": mi.ScalarTransform4f().look_at(lamp.position, lamp.target, [0.01, 0.02, 1]),
+        }
+    faces: dict[str, np.ndarray] = {}
+    for surface in SURFACES:
+        found = [
+            (i, p)
+            for i, placed in enumerate(scene.placed, 1)
+            for p in placed.thing.parts
+            if p.surface == surface
+        ]
+        if not found:
+            continue
+        faces[surface] = np.concatenate([np.full(len(p.mesh.faces), i) for i, p in found])
+        shift = [np.tile([*scene.placed[i - 1].velocity, 0.0], (len(p.mesh.vertices), 1)) for i, p in found]
+        grains = np.concatenate([np.tile(GRAINS[p.grain], (len(p.mesh.vertices), 1)) for _, p in found])
+        still = join([p.mesh for _, p in found])
+        content[surface] = _mesh(mi, surface, still, np.concatenate(shift) * time, grains)
+    sheet, uv = scene.ground.mesh(pose)
+    content["ground"] = _ground(mi, sheet, uv, *scene.ground.texture(pose, ground_texels))
+    return Loaded(mi.load_dict(content), faces)
+
+
+def _panorama(mi: Any, sky: Sky) -> dict[str, Any]:
+    # The renderer's panoramas stand upright along y, ours along z.
+    upright = mi.ScalarTransform4f().rotate([1, 0, 0], 90)
+    return {"type": "envmap", "bitmap": mi.Bitmap(np.ascontiguousarray(sky.panorama)), "to_world": upright}
+
+
+def _bsdf(surface: str, color: dict[str, Any], roughness: Any = None) -> dict[str, Any]:
+    s = SURFACES[surface]
+    inner: dict[str, Any] = {
+        "type": "principled",
+        "base_color": color,
+        "roughness": s.roughness if roughness is None else roughness,
+        "specular": s.specular,
+        "metallic": s.metallic,
+    }
+    if s.clearcoat:
+        inner |= {"clearcoat": s.clearcoat, "clearcoat_gloss": 0.95}
+    return {"type": "twosided", "bsdf": inner}
+
+
+def _mesh(mi: Any, surface: str, mesh: Mesh, shift: np.ndarray, grains: np.ndarray) -> Any:
+    props = mi.Properties()
+    colored = {"type": "mesh_attribute", "name": "vertex_color"}
+    props["bsdf"] = mi.load_dict(_bsdf(surface, colored))
+    if SURFACES[surface].emits:
+        props["emitter"] = mi.load_dict({"type": "area", "radiance": colored})
+    out = _filled(mi, surface, dataclasses.replace(mesh, vertices=mesh.vertices + shift), props, None)
+    out.add_attribute("vertex_color", 3, mesh.colors.astype(np.float32).ravel())
+    out.add_attribute("vertex_grain", 3, grains.astype(np.float32).ravel())
+    out.add_attribute("vertex_rest", 3, mesh.vertices.astype(np.float32).ravel())
+    return out
+
+
+def _ground(mi: Any, mesh: Mesh, uv: np.ndarray, color: np.ndarray, rough: np.ndarray) -> Any:
+    def picture(a: np.ndarray) -> dict[str, Any]:
+        bitmap = mi.Bitmap(np.ascontiguousarray(a, np.float32))
+        return {"type": "bitmap", "bitmap": bitmap, "raw": True, "wrap_mode": "clamp"}
+
+    props = mi.Properties()
+    props["bsdf"] = mi.load_dict(_bsdf("matte", picture(color), picture(rough[..., None])))
+    out = _filled(mi, "ground", mesh, props, uv)
+    nothing = np.zeros(3 * len(mesh.vertices), np.float32)
+    out.add_attribute("vertex_grain", 3, nothing)
+    out.add_attribute("vertex_rest", 3, nothing)
+    return out
+
+
+def _filled(mi: Any, name: str, mesh: Mesh, props: Any, uv: Float[np.ndarray, "n 2"] | None) -> Any:
+    out = mi.Mesh(
+        name,
+        len(mesh.vertices),
+        len(mesh.faces),
+        has_vertex_normals=True,
+        has_vertex_texcoords=uv is not None,
+        props=props,
+    )
+    out.set_id(name)
+    p = mi.traverse(out)
+    p["vertex_positions"] = mesh.vertices.astype(np.float32).ravel()
+    p["vertex_normals"] = normals(mesh).astype(np.float32).ravel()
+    p["faces"] = mesh.faces.astype(np.uint32).ravel()
+    if uv is not None:
+        p["vertex_texcoords"] = uv.astype(np.float32).ravel()
+    p.update()
+    return out
