@@ -25,6 +25,7 @@ from clipomaly.evaluate.names import answer_of, judged_finding, synonyms_for
 from clipomaly.evaluate.result import load_evaluation
 from clipomaly.evaluate.run import evaluate, open_methods, open_subject, operating_rule
 from clipomaly.evaluate.truth import LEFT_OUT, Truth, class_map, truth_of
+from clipomaly.metrics.bootstrap import share_interval
 from clipomaly.metrics.component import ComponentCounts
 from clipomaly.metrics.openworld import known_miou_of
 from clipomaly.pipeline import Pipeline
@@ -130,6 +131,14 @@ def test_reports_ask_nothing_of_the_network_and_show_what_is_oracle(masks: Path,
     text = (out / "centre" / "report.md").read_text()
     assert "| AP |" in text
     assert "best F1 (oracle)" in text
+
+
+def test_a_finished_report_keeps_its_pictures_when_resumed(masks: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("evaluate", "anomaly-track", "--root", masks, "--methods", "centre", "--out", out)
+    before = (out / "centre" / "report.html").read_text()
+    run("evaluate", "anomaly-track", "--root", masks, "--methods", "centre", "--out", out, "--resume")
+    assert (out / "centre" / "report.html").read_text() == before
 
 
 def test_a_fixed_threshold_is_locked(masks: Path) -> None:
@@ -326,6 +335,16 @@ def test_names_are_judged_over_a_set(tmp_path: Path) -> None:
     assert [line["name"] for line in found.frames] == ["red", "yellow", ""]
     low, high = m["naming_top1_ci"]
     assert low <= 1 / 3 <= high
+    assert "undefined" not in m  # pictures without labels are no defect
+
+
+def test_none_named_of_few_does_not_mean_none_of_all(tmp_path: Path) -> None:
+    for i in range(3):
+        save(tmp_path / "set" / f"cow{i:04}.png", np.full((*SIZE, 3), 90, np.uint8))
+    pipeline = Pipeline(load_settings(overrides={"method": "centre"}))
+    found, _ = evaluate(pipeline, open_subject("names", tmp_path / "set"), tmp_path / "out")
+    assert found.metrics["naming_top1"] == 0
+    assert found.metrics["naming_top1_ci"][1] == pytest.approx(share_interval(0, 3).high)
 
 
 def test_mistakes_are_said_before_the_first_frame(masks: Path, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from clipomaly.config import Settings
 from clipomaly.errors import ConfigError
 from clipomaly.evaluate.compare import differences, save_comparison
 from clipomaly.evaluate.figures import FIGURES, lookup
-from clipomaly.evaluate.report import write_comparison, write_report
+from clipomaly.evaluate.report import HTML, write_comparison, write_report
 from clipomaly.evaluate.result import Evaluation
 from clipomaly.evaluate.run import evaluate, open_methods, open_subject
+from clipomaly.evaluate.shown import pictures_of_run
 
 __all__ = ["Request", "print_figures", "progress_bar", "run_evaluate"]
 
@@ -55,7 +56,8 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
             out = request.out / pipeline.settings.method if request.methods else request.out
             evaluation, folder = evaluate(pipeline, subject, out, existing=request.existing, step=step)
             evaluations.append(evaluation)
-            write_report(out, evaluation, subject=subject, folder=folder)
+            if not (folder.finished and (out / HTML).is_file()):  # its pictures would be lost
+                write_report(out, evaluation, picture=pictures_of_run(subject, folder))
             if not request.keep_maps:
                 folder.remove_maps()
     if request.methods:
@@ -65,7 +67,7 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
     print_figures(evaluations)
     for text in dict.fromkeys(e.metrics["undefined"] for e in evaluations if "undefined" in e.metrics):
         console.print(Text(f"note: {text}", style="yellow"))
-    console.print(Text(f"look at {request.out / 'report.html'}", style="bold"))
+    console.print(Text(f"look at {request.out / HTML}", style="bold"))
     return evaluations
 
 

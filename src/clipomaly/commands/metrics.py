@@ -11,9 +11,10 @@ from rich.text import Text
 from clipomaly.commands.evaluate import print_figures, progress_bar
 from clipomaly.errors import OutputError
 from clipomaly.evaluate.maps import evaluate_maps
-from clipomaly.evaluate.report import write_report
+from clipomaly.evaluate.report import HTML, write_report
 from clipomaly.evaluate.result import METRICS, Evaluation, save_evaluation
 from clipomaly.evaluate.scoremaps import match_maps, parse_values
+from clipomaly.evaluate.shown import pictures_of_maps
 from clipomaly.metrics.component import ANOMALY_TRACK, OBSTACLE_TRACK
 
 __all__ = ["MapsRequest", "run_metrics"]
@@ -51,6 +52,6 @@ def run_metrics(request: MapsRequest, *, name: str, threshold: float | None, com
     print_figures([evaluation])
     if request.out is not None:
         save_evaluation(request.out, evaluation)
-        write_report(request.out, evaluation, maps=maps)
-        console.print(Text(f"look at {request.out / 'report.html'}", style="bold"))
+        write_report(request.out, evaluation, picture=pictures_of_maps(maps))
+        console.print(Text(f"look at {request.out / HTML}", style="bold"))
     return evaluation

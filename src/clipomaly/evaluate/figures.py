@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from clipomaly.errors import MetricError
-from clipomaly.metrics.bootstrap import Interval, bootstrap_interval, mean_of
+from clipomaly.metrics.bootstrap import Interval, bootstrap_interval, mean_of, share_interval
 from clipomaly.metrics.component import f1_star_of, ppv_of, siou_of
 from clipomaly.metrics.names import NAMING_ROW, naming_share_of
 from clipomaly.metrics.openworld import known_miou_of, miou_2class_of, miou_of, unknown_iou_of
@@ -117,10 +117,16 @@ FIGURES: tuple[Figure, ...] = (
 
 
 def interval_of(figure: Figure, rows: Rows, *, resamples: int = 1000) -> Interval | None:
-    """The 95 % interval of a figure over frames; None where it is undefined."""
+    """The 95 % interval of a figure over frames; None where it is undefined.
+
+    Shares of named regions, at most one a frame, have Wilson's interval: a bootstrap of 0 of n says [0, 0].
+    """
     if figure.rows not in rows:
         return None
     try:
+        if figure.rows == "naming" and figure.percent:
+            total = rows["naming"].sum(axis=0)
+            return share_interval(round(float(figure.of(total)) * int(total[0])), int(total[0]))
         return bootstrap_interval(rows[figure.rows], figure.of, resamples=resamples)
     except MetricError:
         return None

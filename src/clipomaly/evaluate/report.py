@@ -7,7 +7,7 @@ very frames they are computed on bear the mark *oracle*.
 from __future__ import annotations
 
 import json
-from collections import Counter
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
@@ -18,19 +18,16 @@ import numpy as np
 
 from clipomaly.evaluate.compare import Difference
 from clipomaly.evaluate.figures import FIGURES, Figure, lookup
-from clipomaly.evaluate.folder import RunFolder
-from clipomaly.evaluate.pictures import frame_picture
+from clipomaly.evaluate.html import section, table
 from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg, plots_available
 from clipomaly.evaluate.result import Evaluation
-from clipomaly.evaluate.run import Subject
-from clipomaly.evaluate.scoremaps import LabelledMap
+from clipomaly.evaluate.shown import Picture, frames_html, names_html
 from clipomaly.export.files import write_whole
 from clipomaly.metrics.sketch import ap_of, auroc_of, fpr95_of
 
 __all__ = ["HTML", "MARKDOWN", "write_comparison", "write_report"]
 
 HTML, MARKDOWN = "report.html", "report.md"
-_SHOWN = 4  # best and worst frames, each
 _SLICES = ((0.0, 0.005, "below 0.5 %"), (0.005, 0.05, "0.5 % to 5 %"), (0.05, 1.01, "5 % and more"))
 _ORACLE = "The threshold was picked on these very frames: an oracle, as the published evaluation does it."
 _FACTS = (
@@ -45,25 +42,23 @@ def write_report(
     out: Path,
     evaluation: Evaluation,
     *,
-    subject: Subject | None = None,
-    folder: RunFolder | None = None,
-    maps: Sequence[LabelledMap] = (),
+    picture: Picture | None = None,
 ) -> None:
-    """One method's report. Pictures come from the run's folder, or from score maps."""
+    """One method's report; `picture` shows a frame by its index."""
     m = evaluation.metrics
     title = f"{evaluation.method} on {m['dataset']}" if m.get("dataset") else evaluation.method
     parts = [
         _head(title, f"{m['n_frames']} frames; figures in percent, with 95 % intervals over frames"),
         _facts(m),
         _notes(m),
-        _section("Figures", _figures_html([evaluation])),
+        section("Figures", _figures_html([evaluation])),
         _plots([evaluation]),
     ]
     slices = _slices(evaluation)
     if slices:
         head = ("anomaly covers", "frames", "AP", "AUROC", "FPR95")
-        parts.append(_section("By size of the anomaly in its frame", _table(head, slices)))
-    parts += [_frames_html(evaluation, subject, folder, maps), _naming_html(evaluation)]
+        parts.append(section("By size of the anomaly in its frame", table(head, slices)))
+    parts += [frames_html(evaluation, picture), names_html(evaluation)]
     parts += [_frame_table(evaluation), _settings(m)]
     _write_html(out, title, parts)
     lines = [f"# {title}", "", f"{m['n_frames']} frames. In percent, with 95 % intervals over frames."]
@@ -88,7 +83,7 @@ def write_comparison(out: Path, evaluations: Sequence[Evaluation], differences: 
         _head(title, f"{m['n_frames']} frames; figures in percent, with 95 % intervals over frames"),
         _facts({**shared, "n_frames": m["n_frames"]}),
         f"<section><p>Each method's own report: {links}</p>{rules}</section>",
-        _section("Figures", _figures_html(evaluations)),
+        section("Figures", _figures_html(evaluations)),
         _plots(evaluations),
         _differences_html(first.method, differences),
     ]
@@ -116,10 +111,6 @@ def _write_html(out: Path, title: str, parts: Iterable[str]) -> None:
 
 def _head(title: str, about: str) -> str:
     return f"<header><h1>{escape(title)}</h1><p>{escape(about)}</p></header>"
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>"
 
 
 def _fact_rows(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -153,8 +144,13 @@ def _operating(metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _code(text: str) -> str:
+    """Text with `code` in it."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
+
+
 def _notes(metrics: Mapping[str, Any]) -> str:
-    notes = [f"<p>{escape(text)}</p>" for text in _operating(metrics)]
+    notes = [f"<p>{_code(text)}</p>" for text in _operating(metrics)]
     if metrics.get("undefined"):
         notes.append(f'<p class="warn">{escape(metrics["undefined"])}</p>')
     notes.append(f"<p>Figures marked <b>oracle</b>: {escape(_ORACLE.lower()[0] + _ORACLE[1:])}</p>")
@@ -252,10 +248,10 @@ def _plots(evaluations: Sequence[Evaluation]) -> str:
     curves = curves_svg(evaluations)
     if curves:
         dots = '<p class="soft">Dots: the methods\' own masks.</p>'
-        parts.append(_section("Curves", f'<div class="plot">{curves}</div>{dots}'))
+        parts.append(section("Curves", f'<div class="plot">{curves}</div>{dots}'))
     histogram = histogram_svg(evaluations[0]) if len(evaluations) == 1 else None
     if histogram:
-        parts.append(_section("Scores", f'<div class="plot">{histogram}</div>'))
+        parts.append(section("Scores", f'<div class="plot">{histogram}</div>'))
     return "\n".join(parts)
 
 
@@ -276,68 +272,6 @@ def _slices(evaluation: Evaluation) -> list[tuple[str, ...]]:
     return out
 
 
-def _frames_html(
-    evaluation: Evaluation, subject: Subject | None, folder: RunFolder | None, maps: Sequence[LabelledMap]
-) -> str:
-    """The best and the worst frames by their own AP."""
-    ranked = sorted((line["ap"], i) for i, line in enumerate(evaluation.frames) if line.get("ap") is not None)
-    if not ranked:
-        return ""
-    worst = ranked[:_SHOWN]
-    best = [pair for pair in reversed(ranked[-_SHOWN:]) if pair not in worst]
-    rest = "Worst frames" if best else "Frames, worst first"
-    keys = (
-        '<p class="soft"><span class="key" style="background:#ffb000"></span>anomaly '
-        '&nbsp; <span class="key" style="background:#56b4e9"></span>flagged by the method\'s own mask</p>'
-    )
-    parts = []
-    for title, group in (("Best frames", best), (rest, worst)):
-        pictures = [_picture(evaluation.frames[i], i, ap, subject, folder, maps) for ap, i in group]
-        if any(pictures):
-            parts.append(_section(title, f'{keys}<div class="frames">{"".join(pictures)}</div>'))
-    return "\n".join(parts)
-
-
-def _picture(
-    line: Mapping[str, Any],
-    at: int,
-    ap: float,
-    subject: Subject | None,
-    folder: RunFolder | None,
-    maps: Sequence[LabelledMap],
-) -> str:
-    if subject is not None and folder is not None:
-        kept = folder.read(line["frame"])
-        if kept is None:
-            return ""
-        sample = subject.samples[at]
-        data = frame_picture(sample.image(), kept.score, kept.anomaly, kept.unknown)
-    else:
-        score, label = maps[at].load()
-        data = frame_picture(None, score, label, None)
-    name = escape(str(line["frame"]))
-    return (
-        f'<figure><img src="{data}" alt="{name}"><figcaption>{name} · AP of this frame {100 * ap:.1f} · '
-        f"anomaly covers {100 * (line.get('anomaly_share') or 0):.1f} %</figcaption></figure>"
-    )
-
-
-def _naming_html(evaluation: Evaluation) -> str:
-    """Which true name was called what."""
-    named = [line for line in evaluation.frames if line.get("true_name")]
-    if not named:
-        return ""
-    by_true: dict[str, Counter[str]] = {}
-    for line in named:
-        by_true.setdefault(str(line["true_name"]), Counter())[str(line.get("name") or "(unnamed)")] += 1
-    rows = []
-    for true, given in sorted(by_true.items(), key=lambda item: (-item[1].total(), item[0])):
-        said = ", ".join(f"{name} ({n})" if n > 1 else name for name, n in given.most_common())
-        rows.append((true, str(given.total()), str(given[true]), said))
-    head = ("true name", "regions", "named so", "what it was called")
-    return _section("Names", _table(head, rows, wrap_last=True))
-
-
 def _frame_table(evaluation: Evaluation) -> str:
     columns = ("ap", "auroc", "fpr95", "oracle.siou", "locked.siou", "locked.recall", "locked.fpr")
     used = [c for c in columns if any(line.get(c) is not None for line in evaluation.frames)]
@@ -350,9 +284,9 @@ def _frame_table(evaluation: Evaluation) -> str:
         )
         for line in evaluation.frames
     ]
-    table = _table(("frame", *(titles[c] for c in used), "seconds"), rows)
+    every = table(("frame", *(titles[c] for c in used), "seconds"), rows)
     note = '<p class="soft">All columns are in frames.csv.</p>'
-    return f"<section><details><summary>Every frame</summary>{note}{table}</details></section>"
+    return f"<section><details><summary>Every frame</summary>{note}{every}</details></section>"
 
 
 def _settings(metrics: Mapping[str, Any]) -> str:
@@ -383,8 +317,8 @@ def _differences_html(first: str, differences: Sequence[Difference]) -> str:
         '<p class="soft">Both figures are computed on the same resampled frames. “Differs”: the interval '
         "leaves out 0.</p>"
     )
-    table = _table(("method", "figure", f"minus {first}", ""), rows, numbers=(2,))
-    return _section(f"Paired differences to {first}", about + plot + table)
+    all_of_them = table(("method", "figure", f"minus {first}", ""), rows, numbers=(2,))
+    return section(f"Paired differences to {first}", about + plot + all_of_them)
 
 
 def _difference_text(d: Difference) -> str:
@@ -393,26 +327,3 @@ def _difference_text(d: Difference) -> str:
         f"{scale * v:+.{digits}f}".replace("-", "−") for v in (d.value, d.interval.low, d.interval.high)
     )
     return f"{value} [{low}, {high}]"
-
-
-def _table(
-    head: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    wrap_last: bool = False,
-    numbers: Sequence[int] | None = None,
-) -> str:
-    """A table; columns after the first hold numbers unless `numbers` says which do."""
-    last = len(head) - 1
-
-    def kind(i: int) -> str:
-        if wrap_last and i == last:
-            return ' class="about"'
-        return ' class="num"' if (i in numbers if numbers is not None else i > 0) else ""
-
-    heads = "".join(f'<th{kind(i)} scope="col">{escape(h)}</th>' for i, h in enumerate(head))
-    body = "".join(
-        "<tr>" + "".join(f"<td{kind(i)}>{escape(cell)}</td>" for i, cell in enumerate(row)) + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>"

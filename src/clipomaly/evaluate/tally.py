@@ -163,8 +163,9 @@ def summarise(
         exact = {k: getattr(result, k) for k in ("ap", "auroc", "fpr95", "f1_best")}
     else:
         exact = {}
-        kind = "anomalous" if tally.counts.n_negative else "labelled"
-        metrics["undefined"] = f"pixel and oracle figures are undefined: the set has no {kind} pixels"
+        if tally.counts.n_negative or tally.counts.n_positive:
+            kind = "anomalous" if tally.counts.n_negative else "known"
+            metrics["undefined"] = f"pixel and oracle figures are undefined: the set has no {kind} pixels"
     rows = tally.finished_rows()
     for figure in FIGURES:
         value = exact.get(figure.key)

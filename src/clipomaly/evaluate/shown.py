@@ -1,0 +1,107 @@
+"""Frames shown in a report: the best and worst, or those named right and wrong; the confusion of names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from html import escape
+
+from clipomaly.evaluate.folder import RunFolder
+from clipomaly.evaluate.html import section, table
+from clipomaly.evaluate.pictures import frame_picture
+from clipomaly.evaluate.result import Evaluation
+from clipomaly.evaluate.run import Subject
+from clipomaly.evaluate.scoremaps import LabelledMap
+from clipomaly.metrics.names import NAMING_ROW
+
+__all__ = ["Picture", "frames_html", "names_html", "pictures_of_maps", "pictures_of_run"]
+
+Picture = Callable[[int], str | None]
+"""Index of a frame → its picture as a data address, where there is one."""
+_SHOWN = 4  # frames of a kind
+_KEY = (
+    '<p class="soft"><span class="key" style="background:#ffb000"></span>anomaly '
+    '&nbsp; <span class="key" style="background:#56b4e9"></span>flagged by the method\'s own mask</p>'
+)
+
+
+def pictures_of_run(subject: Subject, folder: RunFolder) -> Picture:
+    """Pictures from the data set, scores and masks from the run's folder."""
+
+    def picture(at: int) -> str | None:
+        sample = subject.samples[at]
+        kept = folder.read(sample.name)
+        if kept is None:
+            return None
+        return frame_picture(sample.image(), kept.score, kept.anomaly, kept.unknown)
+
+    return picture
+
+
+def pictures_of_maps(maps: Sequence[LabelledMap]) -> Picture:
+    """Score maps with the labels' outlines; there are no pictures."""
+
+    def picture(at: int) -> str | None:
+        score, label = maps[at].load()
+        return frame_picture(None, score, label, None)
+
+    return picture
+
+
+def frames_html(evaluation: Evaluation, picture: Picture | None) -> str:
+    """The best and worst frames by their own AP; without masks, those named right and wrong."""
+    if picture is None:
+        return ""
+    ranked = sorted((line["ap"], i) for i, line in enumerate(evaluation.frames) if line.get("ap") is not None)
+    if ranked:
+        worst = [i for _, i in ranked[:_SHOWN]]
+        best = [i for _, i in reversed(ranked[-_SHOWN:]) if i not in worst]
+        groups = [("Best frames", best), ("Worst frames" if best else "Frames, worst first", worst)]
+    elif "naming" in evaluation.rows:
+        hit = evaluation.rows["naming"][:, NAMING_ROW.index("top1_synonym")] > 0
+        right = [i for i in range(len(hit)) if hit[i]]
+        wrong = [i for i in range(len(hit)) if not hit[i]]
+        groups = [("Named right", _spread(right)), ("Named wrong", _spread(wrong))]
+    else:
+        return ""
+    parts = []
+    for title, group in groups:
+        figures = [_figure(evaluation, i, data) for i in group if (data := picture(i)) is not None]
+        if figures:
+            parts.append(section(title, f'{_KEY}<div class="frames">{"".join(figures)}</div>'))
+    return "\n".join(parts)
+
+
+def _spread(indices: Sequence[int]) -> list[int]:
+    """A few from all over the list, the same each time."""
+    if len(indices) <= _SHOWN:
+        return list(indices)
+    return [indices[round(k * (len(indices) - 1) / (_SHOWN - 1))] for k in range(_SHOWN)]
+
+
+def _figure(evaluation: Evaluation, at: int, data: str) -> str:
+    line = evaluation.frames[at]
+    about = [str(line["frame"])]
+    if line.get("ap") is not None:
+        share = 100 * (line.get("anomaly_share") or 0)
+        about += [f"AP of this frame {100 * line['ap']:.1f}", f"anomaly covers {share:.1f} %"]
+    if line.get("true_name"):
+        about.append(f"{line['true_name']}, called {line.get('name') or 'nothing'}")
+    name, text = escape(str(line["frame"])), escape(" · ".join(about))
+    return f'<figure><img src="{data}" alt="{name}"><figcaption>{text}</figcaption></figure>'
+
+
+def names_html(evaluation: Evaluation) -> str:
+    """Which true name was called what."""
+    by_true: dict[str, Counter[str]] = {}
+    for line in evaluation.frames:
+        if line.get("true_name"):
+            by_true.setdefault(str(line["true_name"]), Counter())[str(line.get("name") or "(unnamed)")] += 1
+    if not by_true:
+        return ""
+    rows = []
+    for true, given in sorted(by_true.items(), key=lambda item: (-item[1].total(), item[0])):
+        said = ", ".join(f"{name} ({n})" if n > 1 else name for name, n in given.most_common())
+        rows.append((true, str(given.total()), str(given[true]), said))
+    head = ("true name", "regions", "named so", "what it was called")
+    return section("Names", table(head, rows, wrap_last=True))
