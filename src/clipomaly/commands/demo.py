@@ -13,7 +13,7 @@ from rich.console import Console
 from clipomaly.commands.segment import Output, run_segment
 from clipomaly.config import load_settings
 from clipomaly.errors import OutputError
-from clipomaly.export.report import print_findings
+from clipomaly.export.table import print_findings
 
 __all__ = ["run_demo"]
 
@@ -31,7 +31,7 @@ def run_demo(out: Path) -> None:
             console.print(f"\n[bold]{kind} scenes, vocabulary {vocabulary}[/]")
             settings = load_settings(overrides={"vocabulary": vocabulary})
             run_segment(settings, [str(samples / kind)], Output(out / kind))
-            print_findings(out / kind)
+            print_findings(out / kind / "results.jsonl")
     console.print("\nOpen in a browser:")
     for kind in SCENES:
         console.print(f"  {(out / kind / 'report.html').resolve()}", highlight=False, soft_wrap=True)

@@ -2,8 +2,8 @@
 
 A word is left out when it
 - is a name, synonym or rejected name of the vocabulary (plurals count),
-- is a kind of a known class by its head noun ("police car" where "car" is known); `words/not_a_kind.txt` lists
-  the names that this would misjudge ("hand truck", "fallen tree"), or
+- is a kind of a known class by its head noun ("police car" where "car" is known); the names that this would
+  misjudge ("hand truck", "fallen tree") stand in `words/not_a_kind.txt`, or
 - means nearly the same by text similarity: the cosine of its centred text vector with a known name's is
   above `near_known`. Raw text vectors of a CLIP all resemble each other (0.6 to 0.9), so both are centred
   on the mean of the word list first.
