@@ -134,8 +134,16 @@ def surface(
             service = (ys > -3.9) & (ys < 3.7)
         else:
             service = (kind == "stand") & (np.abs(xs - stands[0].x - 12.75) < 3.75)
-        out = np.where(service, class_id("apron", "service road"), np.where(taxi, class_id("apron", "taxiway"), class_id("apron", "apron")))
-        out = np.where(marked, np.where(taxi, class_id("apron", "taxiway marking"), class_id("apron", "stand marking")), out)
+        out = np.where(
+            service,
+            class_id("apron", "service road"),
+            np.where(taxi, class_id("apron", "taxiway"), class_id("apron", "apron")),
+        )
+        out = np.where(
+            marked,
+            np.where(taxi, class_id("apron", "taxiway marking"), class_id("apron", "stand marking")),
+            out,
+        )
         grass = (-ys > grass_beyond) | (np.hypot(xs, ys) > 222)
         return np.where(grass, class_id("apron", "grass"), out).reshape(np.shape(x))
 

@@ -100,7 +100,8 @@ def _stands(kind: str, rng: np.random.Generator) -> tuple[list[Stand], Front]:
         ]
         return row, (x + 24, 0.0, np.pi)
     row = [
-        Stand(float(24 + 46 * k), float(44 + rng.uniform(0, 4)), np.pi / 2, k < 2 or busy[k]) for k in range(4)
+        Stand(float(24 + 46 * k), float(44 + rng.uniform(0, 4)), np.pi / 2, k < 2 or busy[k])
+        for k in range(4)
     ]
     return row, (70.0, 72.0, -np.pi / 2)
 
