@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,7 +16,7 @@ pytest.importorskip("transformers")
 
 from clipomaly.encoders.mini.modeling import MiniCLIPModel, mini_config
 from clipomaly.encoders.mini.tokenizer import build_tokenizer
-from clipomaly.errors import ConfigError
+from clipomaly.errors import ConfigError, DataError
 from clipomaly.training.mini.folder import write_folder
 from clipomaly.training.mini.joint import JointRecipe, Objective, known_words, make_batch, train_joint
 from clipomaly.training.mini.look import average_precision
@@ -295,3 +297,46 @@ def test_a_pack_keeps_finished_sections(monkeypatch: pytest.MonkeyPatch, tmp_pat
     with np.load(done) as file:
         at = file["drive_labels_at"]
         assert (module.decode(file["drive_labels"][at[0] : at[1]], True) == 3).all()
+
+
+def test_rendered_scenes_bring_aprons_names_and_their_own_terms(
+    material: Material, lexicon: Lexicon, tokenizer, tmp_path: Path
+) -> None:
+    from clipomaly.training.mini.names import WordNet
+    from clipomaly.training.mini.pack import AIRSIDE, FIRST_AIRSIDE
+    from clipomaly.training.mini.text import TextCoder
+
+    for domain in ("road", "apron"):
+        mask = np.zeros((96, 160), np.uint8)
+        mask[30:60, 50:90] = 1
+        cv2.imwrite(str(tmp_path / f"{domain}.jpg"), np.full((96, 160, 3), 90, np.uint8))
+        cv2.imwrite(str(tmp_path / f"{domain}.png"), mask)
+        cv2.imwrite(str(tmp_path / f"{domain}.labels.png"), np.where(mask, IGNORE, 1).astype(np.uint8))
+        unknowns = [{"name": THINGS[1], "box": [50, 30, 90, 60]}, {"name": "armchair", "box": [0, 0, 1, 1]}]
+        (tmp_path / f"{domain}.json").write_text(json.dumps({"domain": domain, "unknowns": unknowns}))
+    more = material.with_rendered(tmp_path, WordNet({}, {}, {}))
+    apron, road = more.rendered_labels
+    assert apron[0, 0] == FIRST_AIRSIDE + 1
+    assert LABELS[apron[0, 0]] == f"airside {AIRSIDE[1]}"
+    assert LABELS[road[0, 0]] == "sidewalk"
+    assert apron[40, 60] == road[40, 60] == OUTLIER
+    assert set(np.unique(more.rendered_names[0])) == {-1, 1}
+    assert more.words[-1] == ["armchair"]
+    with pytest.raises(DataError, match="no rendered frames"):
+        material.with_rendered(tmp_path / "nothing", WordNet({}, {}, {}))
+
+    model = tiny().train()
+    objective = Objective(more, lexicon, RECIPE)
+    maker = SceneMaker(more)
+    batch = next(
+        b
+        for seed in range(50)
+        for b in [make_batch(maker, RECIPE, np.random.default_rng(seed), (64, 128))]
+        if ((b.labels >= FIRST_AIRSIDE) & (b.labels < len(LABELS))).any()
+    )
+    rng = np.random.default_rng(0)
+    coder = TextCoder(model, tokenizer)
+    coder.rng = rng
+    loss, parts = objective(model, coder, batch, rng)
+    assert np.isfinite(float(loss.detach()))
+    assert parts["known"] > 0

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from clipomaly.encoders.mini.modeling import MiniCLIPModel
 from clipomaly.training.mini.names import KNOWN, Lexicon
-from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, LABELS, OUTLIER, allowed
+from clipomaly.training.mini.pack import FIRST_AIRSIDE, LABELS, OUTLIER, VOCABULARIES, allowed
 from clipomaly.training.mini.scenes import Canvas, Material, SceneMaker, class_names
 from clipomaly.training.mini.team import ALONE, Team
 from clipomaly.training.mini.text import TextCoder
@@ -99,9 +99,9 @@ def known_words(vocabulary: str) -> list[tuple[str, ...]]:
     file = resources.files("clipomaly") / "vocabularies" / f"{vocabulary}.toml"
     shipped = {k["name"]: k.get("synonyms", []) for k in tomllib.loads(file.read_text())["known"]}
     out = []
-    for c in CAMVID if vocabulary == "camvid" else CITYSCAPES:
+    for c in VOCABULARIES[vocabulary]:
         words = _CAMVID_WORDS.get(c) if vocabulary == "camvid" else None
-        words = words if words is not None else KNOWN[c]
+        words = words if words is not None else KNOWN[c] if vocabulary != "airside" else ()
         out.append(tuple(dict.fromkeys([c, *words, *shipped.get(c, [])])))
     return out
 
@@ -186,7 +186,7 @@ class Objective(nn.Module):
         self.targets = torch.from_numpy(lexicon.targets)
         self.trust = torch.from_numpy(lexicon.trust)
         count = np.zeros(len(LABELS))
-        for label in material.frame_labels:
+        for label in [*material.frame_labels, *material.rendered_labels]:
             count += np.bincount(label[::4, ::4].ravel(), minlength=256)[: len(LABELS)]
         weight = (count / count.sum() + 1e-3) ** -0.45
         for name in ("mountain", "water", "land"):
@@ -231,11 +231,16 @@ class Objective(nn.Module):
         images = images.to(memory_format=torch.channels_last)
         present = np.unique(batch.names[batch.names >= 0].numpy())
         rivals, rival_mask = self.draw(present, rng)
-        camvid = [w[0] if rng.random() < 0.5 else w[rng.integers(len(w))] for w in known_words("camvid")]
-        city = [w[0] if rng.random() < 0.5 else w[rng.integers(len(w))] for w in known_words("cityscapes")]
+        camvid, city, airside = (
+            [w[0] if rng.random() < 0.5 else w[rng.integers(len(w))] for w in known_words(v)]
+            for v in ("camvid", "cityscapes", "airside")
+        )
+        apron = ((batch.labels >= FIRST_AIRSIDE) & (batch.labels < len(LABELS))).any(2).any(1)
+        if not apron.any():
+            airside = []
         chosen = rng.choice(len(self.lexicon.names), r.words, replace=False)
         with torch.autocast(device.type, torch.bfloat16):
-            text = coder.sample(camvid + city + rivals + [self.lexicon.names[i] for i in chosen])
+            text = coder.sample(camvid + city + airside + rivals + [self.lexicon.names[i] for i in chosen])
             patches = model.vision_model.embeddings.patch_embedding(images)
             dense, _ = tokens_of(model, patches)
             tile_vectors = None
@@ -246,15 +251,20 @@ class Objective(nn.Module):
                 )
                 tile_dense, tile_class = tokens_of(model, tiles)
                 tile_vectors = torch.stack([tile_class, F.normalize(tile_dense.mean(1), dim=-1)])
-        t_camvid, t_city, t_rival, t_word = text.split([len(camvid), len(city), len(rivals), len(chosen)])
+        t_camvid, t_city, t_airside, t_rival, t_word = text.split(
+            [len(camvid), len(city), len(airside), len(rivals), len(chosen)]
+        )
         b, h, w = batch.names.shape
         parts: dict[str, Tensor] = {}
 
         labels = batch.labels.to(device)
-        unknown = labels == OUTLIER
         safe = torch.where(labels < len(LABELS), labels, 0)
         known_terms, unknown_terms, flat_terms = [], [], []
-        for vocabulary, vectors in (("camvid", t_camvid), ("cityscapes", t_city)):
+        for vocabulary, vectors in (("camvid", t_camvid), ("cityscapes", t_city), ("airside", t_airside)):
+            if not len(vectors):
+                continue
+            # A road's unknown thing may be known on an apron, so the airside words look at aprons alone.
+            unknown = (labels == OUTLIER) & (apron.to(device)[:, None, None] | (vocabulary != "airside"))
             table = torch.from_numpy(allowed(vocabulary)).to(device)
             s = (dense @ vectors.T).transpose(1, 2).reshape(b, -1, h, w)
             s = F.interpolate(s, scale_factor=4, mode="bilinear", align_corners=False) / r.temperature

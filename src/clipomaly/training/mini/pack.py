@@ -19,8 +19,19 @@ import cv2
 import numpy as np
 
 from clipomaly.errors import DataError
+from clipomaly.vocabulary import load_vocabulary
 
-__all__ = ["CAMVID", "CITYSCAPES", "LABELS", "OUTLIER", "allowed", "build_pack", "decode", "encode_labels"]
+__all__ = [
+    "CAMVID",
+    "CITYSCAPES",
+    "FIRST_AIRSIDE",
+    "LABELS",
+    "OUTLIER",
+    "allowed",
+    "build_pack",
+    "decode",
+    "encode_labels",
+]
 
 CAMVID = (
     "sky",
@@ -56,9 +67,14 @@ CITYSCAPES = (
     "motorcycle",
     "bicycle",
 )
+AIRSIDE = load_vocabulary("airside").names
+VOCABULARIES: dict[str, tuple[str, ...]] = {"camvid": CAMVID, "cityscapes": CITYSCAPES, "airside": AIRSIDE}
 BACKDROP = ("water", "mountain", "land")
 _LAND = ("vegetation", "terrain", "sky", "building", "wall", "road")
-LABELS: tuple[str, ...] = tuple("camvid " + n for n in CAMVID) + CITYSCAPES + BACKDROP
+LABELS: tuple[str, ...] = (
+    tuple("camvid " + n for n in CAMVID) + CITYSCAPES + BACKDROP + tuple("airside " + n for n in AIRSIDE)
+)
+FIRST_AIRSIDE = len(LABELS) - len(AIRSIDE)
 OUTLIER, IGNORE = 254, 255
 
 _CAMVID_OF = {
@@ -149,15 +165,23 @@ _ADE_THING = (
 
 
 def allowed(vocabulary: str) -> np.ndarray:
-    """[label, class] → may a pixel of this label be called this class? Vocabulary `camvid` or `cityscapes`.
+    """[label, class] → may a pixel of this label be called this class? Vocabulary: a key of `VOCABULARIES`.
 
-    >>> allowed("cityscapes").shape, allowed("camvid").shape
-    ((33, 19), (33, 11))
+    Labels of the apron say nothing about a road vocabulary, nor the other way round.
+
+    >>> allowed("cityscapes").shape[1], allowed("camvid").shape[1]
+    (19, 11)
+    >>> bool(allowed("cityscapes")[FIRST_AIRSIDE:].any() or allowed("airside")[:FIRST_AIRSIDE].any())
+    False
     """
-    classes = CAMVID if vocabulary == "camvid" else CITYSCAPES
+    classes = VOCABULARIES[vocabulary]
     table = np.zeros((len(LABELS), len(classes)), bool)
     for i, label in enumerate(LABELS):
-        if i < len(CAMVID):
+        if (vocabulary == "airside") != (i >= FIRST_AIRSIDE):
+            names: tuple[str, ...] = ()
+        elif i >= FIRST_AIRSIDE:
+            names = (AIRSIDE[i - FIRST_AIRSIDE],)
+        elif i < len(CAMVID):
             names = (CAMVID[i],) if vocabulary == "camvid" else _CAMVID_OF[CAMVID[i]]
         elif label in ("mountain", "land"):
             wide = _LAND if label == "land" else ("vegetation", "terrain")

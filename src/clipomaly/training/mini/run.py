@@ -39,6 +39,9 @@ class MiniRecipe:
     trunk: dict[str, Any]
     text: dict[str, Any]
     joint: dict[str, Any]
+    tune: dict[str, Any]
+    scenes: str
+    """Folder of rendered `train` scenes for the stage `tune`; empty: no such stage."""
 
 
 def read_recipe(path: Path) -> MiniRecipe:
@@ -55,7 +58,7 @@ def read_recipe(path: Path) -> MiniRecipe:
     from clipomaly.training.mini.joint import JointRecipe
     from clipomaly.training.mini.photos import PhotoRecipe
 
-    for table, known in (("trunk", PhotoRecipe), ("joint", JointRecipe)):
+    for table, known in (("trunk", PhotoRecipe), ("joint", JointRecipe), ("tune", JointRecipe)):
         names = sorted(f.name for f in fields(known))
         for key in raw.get(table, {}):
             if key not in names:
@@ -71,6 +74,8 @@ def read_recipe(path: Path) -> MiniRecipe:
         trunk=raw.get("trunk", {}),
         text=raw.get("text", {}),
         joint=raw.get("joint", {}),
+        tune=raw.get("tune", {}),
+        scenes=raw.get("scenes", ""),
     )
 
 
@@ -145,6 +150,23 @@ class Run:
         torch.save({k: v for k, v in model.state_dict().items() if k.startswith("text_")}, folder / "text.pt")
 
     def joint(self, team) -> None:
+        """Pictures and words together, from the trained trunk and text tower."""
+        import torch
+
+        trained = torch.load(self.out / "trunk.pt", weights_only=True, map_location="cpu")["model"]
+        trunk = "vision_model.embeddings.patch_embedding.trunk."
+        start = torch.load(self.out / "text" / "text.pt", weights_only=True)
+        start |= {trunk + k[len("trunk.") :]: v for k, v in trained.items() if k.startswith("trunk.")}
+        self._train(team, self.recipe.joint, start, self.out, scenes=None)
+
+    def tune(self, team) -> None:
+        """On with the joint stage's averaged weights, rendered scenes among the road frames."""
+        import torch
+
+        start = torch.load(self.out / "joint.pt", weights_only=True, map_location="cpu")["average"]
+        self._train(team, self.recipe.tune, start, self.out / "tuned", scenes=Path(self.recipe.scenes))
+
+    def _train(self, team, settings: dict[str, Any], start: dict[str, Any], out: Path, scenes: Path | None):
         import torch
         from transformers import CLIPTokenizer
 
@@ -158,22 +180,20 @@ class Run:
         lexicon = self.lexicon(pack)
         held_out = self.recipe.trunk.get("held_out", PhotoRecipe.held_out)
         photos = load_photos(self.data / "data" / "train" / "tiny_imagenet_train.npz", held_out)
-        material = Material.unpack(pack, WordNet.read(Path(self.recipe.wordnet)), photos.images, photos.held)
+        wordnet = WordNet.read(Path(self.recipe.wordnet))
+        material = Material.unpack(pack, wordnet, photos.images, photos.held)
+        if scenes is not None:
+            material = material.with_rendered(scenes, wordnet)
         torch.manual_seed(self.recipe.seed)
         model: Any = MiniCLIPModel(self.config())
-        model.load_state_dict(torch.load(self.out / "text" / "text.pt", weights_only=True), strict=False)
-        trained = torch.load(self.out / "trunk.pt", weights_only=True, map_location="cpu")["model"]
-        start = {k[len("trunk.") :]: v for k, v in trained.items() if k.startswith("trunk.")}
-        model.vision_model.embeddings.patch_embedding.trunk.load_state_dict(start)
+        model.load_state_dict(start, strict=False)
         tokenizer = CLIPTokenizer.from_pretrained(self.out / "text")
-        recipe = JointRecipe(**{"seed": self.recipe.seed, **self.recipe.joint})
-        model = train_joint(
-            model.to(self.recipe.device), tokenizer, material, lexicon, recipe, self.out, team
-        )
+        recipe = JointRecipe(**{"seed": self.recipe.seed, **settings})
+        model = train_joint(model.to(self.recipe.device), tokenizer, material, lexicon, recipe, out, team)
         if team.rank == 0:
             from clipomaly.training.mini.folder import write_folder
 
-            write_folder(model.cpu(), tokenizer, self.out / "mini", recipe)
+            write_folder(model.cpu(), tokenizer, out / "mini", recipe)
 
 
 def hire(stage: str, run: Run, recipe_path: Path) -> None:
@@ -221,7 +241,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for checkpoints, curves and the model"
     )
-    parser.add_argument("--stage", choices=("all", "pack", "trunk", "text", "joint"), default="all")
+    parser.add_argument("--stage", choices=("all", "pack", "trunk", "text", "joint", "tune"), default="all")
     parser.add_argument("--worker", type=int, default=None, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     recipe = read_recipe(given.recipe)
@@ -230,9 +250,10 @@ def main(arguments: list[str] | None = None) -> None:
 
     cv2.setNumThreads(1)
     run = Run(recipe, given.data, given.out)
-    stages = ("pack", "trunk", "text", "joint") if given.stage == "all" else (given.stage,)
+    every = ("pack", "trunk", "text", "joint", *(["tune"] if recipe.scenes else []))
+    stages = every if given.stage == "all" else (given.stage,)
     for stage in stages:
-        if stage in ("trunk", "joint") and recipe.workers > 1 and given.worker is None:
+        if stage in ("trunk", "joint", "tune") and recipe.workers > 1 and given.worker is None:
             hire(stage, run, given.recipe)
             continue
         torch.set_num_threads(1 if given.worker is not None else recipe.threads or torch.get_num_threads())
@@ -247,6 +268,6 @@ def main(arguments: list[str] | None = None) -> None:
             team = ALONE
             if given.worker is not None:
                 team = join_team(given.worker, recipe.workers, run.out / f"meeting-{stage}")
-            (run.trunk if stage == "trunk" else run.joint)(team)
+            {"trunk": run.trunk, "joint": run.joint, "tune": run.tune}[stage](team)
     if given.worker is None:
         (given.out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))

@@ -8,15 +8,27 @@ pasted as unknown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from clipomaly.errors import DataError
 from clipomaly.training.mini.names import Lexicon, WordNet
-from clipomaly.training.mini.pack import IGNORE, LABELS, OUTLIER, decode
+from clipomaly.training.mini.pack import (
+    CAMVID,
+    FIRST_AIRSIDE,
+    IGNORE,
+    LABELS,
+    OUTLIER,
+    decode,
+    read_labels,
+    read_rgb,
+)
 from clipomaly.training.mini.text import picture_synsets
 
 __all__ = ["Canvas", "Material", "SceneMaker"]
@@ -135,6 +147,9 @@ LAND = (
     "palace",
 )
 
+#: Share of rendered frames among road canvases, where there are any.
+RENDERED = 0.4
+
 
 @dataclass(frozen=True)
 class Material:
@@ -154,6 +169,48 @@ class Material:
     words: list[list[str]]
     pasted: np.ndarray
     land: np.ndarray
+    rendered: list[np.ndarray] = field(default_factory=list)
+    rendered_labels: list[np.ndarray] = field(default_factory=list)
+    rendered_names: list[np.ndarray] = field(default_factory=list)
+
+    def with_rendered(self, folder: Path, wordnet: WordNet) -> Material:
+        """This material and the proving ground's frames in a folder: known classes, and unknown things with
+        their names, which become classes of their own where no photograph's class bears them."""
+        words, synset = [list(w) for w in self.words], [int(s) for s in self.synset]
+        place = {word: c for c, of_class in enumerate(words) for word in reversed(of_class)}
+        images, labels, names = [], [], []
+        for path in sorted(folder.glob("*.json")):
+            about = json.loads(path.read_text())
+            label = read_labels(path.with_suffix(".labels.png")).astype(np.uint8)
+            mask = read_labels(path.with_suffix(".png"))
+            first = FIRST_AIRSIDE if about["domain"] == "apron" else len(CAMVID)
+            label = np.where(label == IGNORE, IGNORE, label + first).astype(np.uint8)
+            label[mask == 1] = OUTLIER
+            name = np.full(label.shape, -1, np.int16)
+            for thing in about["unknowns"]:
+                x0, y0, x1, y1 = thing["box"]
+                box = (slice(y0, y1), slice(x0, x1))
+                if thing["name"] not in place:
+                    place[thing["name"]] = len(words)
+                    words.append([thing["name"]])
+                    synset.append(wordnet.senses.get(thing["name"], [-len(words)])[0])
+                name[box][mask[box] == 1] = place[thing["name"]]
+            images.append(read_rgb(path.with_suffix(".jpg")))
+            labels.append(label)
+            names.append(name)
+        if not images:
+            raise DataError(f"{folder}: no rendered frames; make some with `clipomaly world render`")
+        more = np.zeros(len(words) - len(self.words), bool)
+        return replace(
+            self,
+            words=words,
+            synset=np.array(synset),
+            pasted=np.concatenate([self.pasted, more]),
+            land=np.concatenate([self.land, more]),
+            rendered=images,
+            rendered_labels=labels,
+            rendered_names=names,
+        )
 
     @classmethod
     def unpack(
@@ -324,10 +381,16 @@ class SceneMaker:
     def road(self, h: int, w: int, rng: np.random.Generator, frame: int | None = None) -> Canvas:
         """A random window of a road frame, between half of it and all of it, mildly stretched."""
         m = self.material
-        if frame is None:
-            camvid = rng.random() < 0.55
-            frame = int(rng.integers(m.from_camvid) if camvid else rng.integers(m.from_camvid, len(m.frames)))
-        image, label = m.frames[frame], m.frame_labels[frame]
+        name: np.ndarray | None = None
+        if frame is None and m.rendered and rng.random() < RENDERED:
+            i = int(rng.integers(len(m.rendered)))
+            image, label, name = m.rendered[i], m.rendered_labels[i], m.rendered_names[i]
+        else:
+            if frame is None:
+                camvid = rng.random() < 0.55
+                first, last = (0, m.from_camvid) if camvid else (m.from_camvid, len(m.frames))
+                frame = int(rng.integers(first, last))
+            image, label = m.frames[frame], m.frame_labels[frame]
         fh, fw = label.shape
         aspect = w / h * np.exp(rng.uniform(-0.25, 0.25))
         full = min(fw, fh * aspect)
@@ -339,9 +402,13 @@ class SceneMaker:
             image[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_AREA if cw > w else cv2.INTER_LINEAR
         )
         label = cv2.resize(label[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_NEAREST)
+        if name is None:
+            name = np.full((h, w), -1, np.int16)
+        else:
+            name = cv2.resize(name[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_NEAREST)
         if rng.random() < 0.5:
-            image, label = image[:, ::-1], label[:, ::-1]
-        return Canvas(np.ascontiguousarray(image), np.ascontiguousarray(label), np.full((h, w), -1, np.int16))
+            image, label, name = image[:, ::-1], label[:, ::-1], name[:, ::-1]
+        return Canvas(*(np.ascontiguousarray(a) for a in (image, label, name)))
 
     def thing(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
         """A thing to paste: its image, its mask and its class."""
