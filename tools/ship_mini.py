@@ -31,7 +31,7 @@ def main(trained: Path) -> int:
         if path.suffix in _COPIED and path.name != "thresholds.json":
             shutil.copyfile(path, MINI_FOLDER / path.name)
     print(export_encoder(MINI_FOLDER, MINI_FOLDER, variants=tuple(VARIANTS)))
-    phrases = [*load_words(), *load_outlier_prompts()]
+    phrases = [*load_words(), *load_outlier_prompts("shipped")]
     for name in list_vocabularies():
         phrases += [p for c in load_vocabulary(name).known for p in c.phrases]
     build_shipped(load_encoder("mini"), list(dict.fromkeys(phrases)))
