@@ -14,6 +14,7 @@ import typer
 from clipomaly.cli_options import with_settings
 from clipomaly.config import Settings
 from clipomaly.errors import ClipomalyError, ConfigError
+from clipomaly.export.annotations.table import FORMATS
 
 __all__ = ["app", "main"]
 
@@ -27,6 +28,8 @@ app = typer.Typer(
 
 export_app = typer.Typer(help="Write results in the formats of other tools.", no_args_is_help=True)
 app.add_typer(export_app, name="export")
+import_app = typer.Typer(help="Read corrections back from other tools.", no_args_is_help=True)
+app.add_typer(import_app, name="import")
 
 Out = Annotated[Path, typer.Option(help="Folder for the results; made if missing.")]
 
@@ -270,6 +273,52 @@ def export_smiyc(
     run_export_smiyc(scores, out, method, split)
 
 
+Pictures = Annotated[str, typer.Option(help="What stands before the pictures' names in the other tool.")]
+
+
+def _add_format(name: str) -> None:
+    """One command a format, each way."""
+    form = FORMATS[name]
+
+    def export_format(
+        results: Annotated[Path, typer.Argument(help="Folder that `clipomaly segment` wrote.")],
+        out: Out = Path("clipomaly-export"),
+        pictures: Pictures = "",
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="Write into a folder that holds something.")
+        ] = False,
+    ) -> None:
+        from clipomaly.commands.export import run_export
+
+        run_export(name, results, out, pictures=pictures, overwrite=overwrite)
+
+    def import_format(
+        file: Annotated[Path, typer.Argument(help="The file that the other tool gave back, or the folder.")],
+        results: Annotated[Path, typer.Option(help="Folder of results that was exported.")],
+        out: Annotated[Path, typer.Option(help="File to write: one change a line.")] = Path("changes.jsonl"),
+        pictures: Pictures = "",
+        overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
+    ) -> None:
+        from clipomaly.commands.export import run_import
+
+        run_import(name, file, results, out, pictures=pictures, overwrite=overwrite)
+
+    given = name if form.file == "folder" else f"{name}/{form.file.split()[0]}"
+    export_format.__doc__ = (
+        f"Write findings as {form.title}.\n\nExample: clipomaly export {name} results/ --out {name}"
+    )
+    import_format.__doc__ = (
+        f"Read corrections of {form.title}.\n\n"
+        f"Example: clipomaly import {name} {given} --results results/ --out changes.jsonl"
+    )
+    export_app.command(name)(export_format)
+    import_app.command(name)(import_format)
+
+
+for _name in FORMATS:
+    _add_format(_name)
+
+
 @app.command("export-encoder")
 def export_encoder(
     model: Annotated[str, typer.Argument(help="A transformers folder or hub id.")],
@@ -278,7 +327,9 @@ def export_encoder(
         str, typer.Option(help="Last-block variant; `vanilla` is the model as trained.")
     ] = "vanilla",
     revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
-    half: Annotated[bool, typer.Option(help="Store weights in 16 bits (half the size).")] = False,
+    half: Annotated[
+        bool | None, typer.Option(help="Store weights in 16 bits (half the size); default: as they are.")
+    ] = None,
 ) -> None:
     """Turn any CLIP-type checkpoint into the ONNX folder that the default runtime opens.
 
