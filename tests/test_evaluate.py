@@ -18,13 +18,14 @@ from typer.testing import CliRunner
 from clipomaly.cli import app
 from clipomaly.config import load_settings
 from clipomaly.data.datasets import CITYSCAPES_TRAIN_IDS, Sample
-from clipomaly.errors import ClipomalyError, ConfigError, MetricError, OutputError
+from clipomaly.errors import ClipomalyError, ConfigError, DataError, MetricError, OutputError
 from clipomaly.evaluate.compare import differences
 from clipomaly.evaluate.figures import FIGURES, lookup
 from clipomaly.evaluate.names import answer_of, judged_finding, synonyms_for
+from clipomaly.evaluate.report import write_report
 from clipomaly.evaluate.result import load_evaluation
 from clipomaly.evaluate.run import evaluate, open_methods, open_subject, operating_rule
-from clipomaly.evaluate.truth import LEFT_OUT, Truth, class_map, truth_of
+from clipomaly.evaluate.truth import LEFT_OUT, Named, class_map, truth_of
 from clipomaly.metrics.bootstrap import share_interval
 from clipomaly.metrics.component import ComponentCounts
 from clipomaly.metrics.openworld import known_miou_of
@@ -142,7 +143,9 @@ def test_a_finished_report_keeps_its_pictures_when_resumed(masks: Path, tmp_path
 
 
 def test_a_fixed_threshold_is_locked(masks: Path) -> None:
-    [pipeline] = open_methods(load_settings(overrides={"threshold": "0.6"}), ["centre"], "anomaly-track")
+    [pipeline] = open_methods(
+        load_settings(overrides={"threshold": "0.6"}), ["centre"], open_subject("anomaly-track", masks)
+    )
     assert operating_rule(pipeline) == {"rule": "number", "fixed": True, "threshold": 0.6}
 
 
@@ -240,9 +243,10 @@ def camvid(folder: Path) -> np.ndarray:
 
 def test_known_classes_are_measured_by_one_pooled_matrix(tmp_path: Path) -> None:
     label = camvid(tmp_path)
-    [pipeline] = open_methods(load_settings(), ["centre"], "camvid")
+    subject = open_subject("camvid", tmp_path, "val")
+    [pipeline] = open_methods(load_settings(), ["centre"], subject)
     assert pipeline.vocabulary.name == "camvid"  # the set's own, since none was asked for
-    found, folder = evaluate(pipeline, open_subject("camvid", tmp_path, "val"), tmp_path / "out")
+    found, folder = evaluate(pipeline, subject, tmp_path / "out")
     assert found.metrics["ap"] is None  # nothing in it is unknown
     unknown = folder.read("val/0").unknown  # type: ignore[union-attr]
     matrix = np.zeros((12, 12))
@@ -269,6 +273,69 @@ def test_a_class_left_out_of_the_vocabulary_is_the_anomaly(tmp_path: Path) -> No
     assert found.metrics["ap"] == pytest.approx(
         average_precision_score(truth, np.tile(kept.score[label < 11], 2))
     )
+
+
+def pack(folder: Path, name: str, label: np.ndarray, things: dict[int, str], light: str) -> None:
+    """A frame in the layout of `clipomaly world render`; things stand in rows of their own."""
+    numbers = np.zeros(SIZE, np.uint16)
+    mask = np.zeros(SIZE, np.uint8)
+    for k, number in enumerate(things):
+        numbers[10 : 30 + k, 10 + 40 * k : 35 + 40 * k] = number
+    mask[np.isin(numbers, list(things))] = 1
+    mask[-4:] = 255
+    save(folder / "images" / f"{name}.jpg", np.full((*SIZE, 3), 90, np.uint8))
+    save(folder / "labels_masks" / f"{name}_labels_semantic.png", mask)
+    save(folder / "labels" / f"{name}.png", np.where(mask == 0, label, 255).astype(np.uint8))
+    save(folder / "instances" / f"{name}.png", numbers)
+    about = {
+        "unknowns": [{"instance": number, "name": thing} for number, thing in things.items()],
+        "conditions": {"light": light, "wet": 0.5 if light == "night" else 0.0, "controls": []},
+        "vocabulary": "cityscapes",
+    }
+    (folder / "frames").mkdir(exist_ok=True)
+    (folder / "frames" / f"{name}.json").write_text(json.dumps(about))
+    (folder / "pack.json").write_text("{}")
+
+
+def test_the_proving_ground_gives_masks_classes_names_and_conditions(tmp_path: Path) -> None:
+    label = np.tile(np.arange(90, dtype=np.uint8) % 19, (60, 1))
+    pack(tmp_path / "pack", "road_0", label, {7: "moose", 300: "sofa"}, "night")
+    pack(tmp_path / "pack", "road_1", label, {2: "moose"}, "clear")
+    subject = open_subject("proving-ground", tmp_path / "pack")
+    settings = load_settings(overrides={"method": "centre", "threshold": "0.2"})
+    found, folder = evaluate(Pipeline(settings), subject, tmp_path / "out")
+    m = found.metrics
+    kept = folder.read("road_0")
+    assert kept is not None
+    assert m["ap"] is not None
+    unknown = kept.unknown
+    anomaly = kept.anomaly
+    matrix = kept.rows["classes"]
+    assert matrix[19].sum() == (anomaly == 1).sum()  # the last row is the true unknown
+    assert matrix[19, 19] == (unknown & (anomaly == 1)).sum()
+    assert matrix.sum() == (anomaly != 255).sum()
+    assert kept.rows["naming"][0] == 2  # two things in one frame
+    assert m["naming_unnamed"] == 1
+    assert found.frames[0]["true_name"] == "moose|sofa"
+    assert [line["condition.pavement"] for line in found.frames] == ["wet", "dry"]
+    write_report(tmp_path / "out", found)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Light" in page
+    assert re.search(r"<td>moose</td><td[^>]*>2</td>", page)
+
+
+def test_packs_of_both_vocabularies_are_not_mixed(tmp_path: Path) -> None:
+    label = np.zeros(SIZE, np.uint8)
+    pack(tmp_path / "road", "a", label, {1: "sofa"}, "clear")
+    pack(tmp_path / "apron", "b", label, {1: "sofa"}, "clear")
+    about = json.loads((tmp_path / "apron" / "frames" / "b.json").read_text())
+    (tmp_path / "apron" / "frames" / "b.json").write_text(json.dumps(about | {"vocabulary": "airside"}))
+    with pytest.raises(DataError, match="split apron or road"):
+        open_subject("proving-ground", tmp_path)
+    assert [s.name for s in open_subject("proving-ground", tmp_path, "apron").samples] == ["b"]
+    (tmp_path / "road" / "instances" / "a.png").unlink()
+    with pytest.raises(DataError, match="instances"):
+        open_subject("proving-ground", tmp_path, "road")
 
 
 def test_a_vocabulary_of_other_things_is_refused() -> None:
@@ -300,12 +367,12 @@ def finding(name: str | None, box: tuple[int, int, int, int], score: float, *oth
 
 def test_the_finding_on_the_anomaly_is_judged() -> None:
     big, small = finding("tree", (0, 0, 50, 50), 0.9), finding("cow", (60, 30, 10, 10), 0.5, "horse")
-    truth = Truth(square(30, 60, 12), names=("cow",))
+    truth = Named("cow", square(30, 60, 12) == 1)
     assert judged_finding([big, small], truth) is small
     assert answer_of(small) == ["cow", "horse"]
     assert judged_finding([big], truth) is None  # nothing was found where it is
-    assert judged_finding([big, small], Truth(names=("cow",))) is big  # without a mask, the largest
-    assert judged_finding([], Truth(names=("cow",))) is None
+    assert judged_finding([big, small], Named("cow")) is big  # without a mask, the largest
+    assert judged_finding([], Named("cow")) is None
     assert answer_of(finding(None, (0, 0, 5, 5), 0.5, "horse")) == []  # shown to people, but not chosen
 
 

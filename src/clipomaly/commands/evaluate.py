@@ -47,7 +47,7 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
     methods = request.methods or (settings.method,)
     if not all(methods):
         raise ConfigError("--methods is a list such as clipomaly,centre: one of its names is empty")
-    pipelines = open_methods(settings, methods, request.dataset)
+    pipelines = open_methods(settings, methods, subject)
     for notice in dict.fromkeys(n for p in pipelines for n in p.notices):
         console.print(Text(f"note: {notice}", style="yellow"))
     evaluations = []

@@ -9,6 +9,7 @@ Files are told by content: a `.png` that is a JPEG is read as one.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import UInt8, UInt16
 
 from clipomaly.data.images import IMAGE_SUFFIXES, read_image
 from clipomaly.data.sources import natural_key
@@ -25,7 +26,8 @@ from clipomaly.errors import DataError
 __all__ = ["CITYSCAPES_TRAIN_IDS", "DATASETS", "DataSet", "Sample", "open_dataset", "read_label"]
 
 IGNORE = 255
-Kind = Literal["anomaly", "classes", "pictures"]
+Kind = Literal["anomaly", "classes", "open", "pictures"]
+#: `open`: masks of anomalies and known classes beside them.
 
 #: Cityscapes label id → trainId; all others are left out.
 CITYSCAPES_TRAIN_IDS: dict[int, int] = {
@@ -45,6 +47,16 @@ class Sample:
     """What the anomalies in it are called, where the set says so."""
     values: Mapping[int, int] = field(default_factory=dict)
     """Value in the label file → value in our convention."""
+    class_path: Path | None = None
+    """Known classes by their place in `vocabulary`, where a set has them beside the masks of anomalies."""
+    instance_path: Path | None = None
+    """Numbers of things, 16 bits; `things` names some of them."""
+    things: Mapping[int, str] = field(default_factory=dict)
+    """Number in the instance picture → what that anomaly is called."""
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    """Light, weather, surface …: figures are given by each."""
+    vocabulary: str | None = None
+    """The shipped vocabulary that its classes index, where it is not the same for the whole set."""
 
     def image(self) -> UInt8[np.ndarray, "H W 3"]:
         """The picture, upright RGB."""
@@ -53,6 +65,21 @@ class Sample:
     def label(self) -> UInt8[np.ndarray, "H W"] | None:
         """The labels in our convention; None where the set gives none."""
         return None if self.label_path is None else read_label(self.label_path, self.values)
+
+    def classes(self) -> UInt8[np.ndarray, "H W"] | None:
+        """Known classes, 255 elsewhere; None where they do not stand beside the masks."""
+        return None if self.class_path is None else read_label(self.class_path, {v: v for v in range(256)})
+
+    def instances(self) -> UInt16[np.ndarray, "H W"] | None:
+        """Numbers of things; None where the set has none."""
+        import cv2
+
+        if self.instance_path is None:
+            return None
+        numbers = cv2.imread(str(self.instance_path), cv2.IMREAD_UNCHANGED)
+        if numbers is None or numbers.ndim != 2:
+            raise DataError(f"{self.instance_path} cannot be read as a picture of numbers")
+        return numbers.astype(np.uint16)
 
     def load(self) -> tuple[UInt8[np.ndarray, "H W 3"], UInt8[np.ndarray, "H W"] | None]:
         """Picture and labels, which must have one size."""
@@ -232,6 +259,55 @@ def _cityscapes(folder: Path, split: str | None) -> list[Sample]:
     return samples
 
 
+def _proving_ground(folder: Path, split: str | None) -> list[Sample]:
+    """A pack of rendered frames, or a folder of packs, whose names are the splits (`road`, `apron`)."""
+    packs = (
+        [folder] if (folder / "pack.json").is_file() else sorted(p.parent for p in folder.glob("*/pack.json"))
+    )
+    if not packs:
+        raise DataError(f"{folder / 'pack.json'} is missing")
+    if split is not None:
+        packs = [p for p in packs if p.name == split]
+        if not packs:
+            raise DataError(f"{folder} holds no pack called {split!r}")
+    samples = []
+    for pack in packs:
+        for path in sorted((pack / "frames").glob("*.json")):
+            try:
+                about = json.loads(path.read_text("utf-8"))
+                things = {int(u["instance"]): str(u["name"]) for u in about["unknowns"]}
+                conditions = {k: v for k, v in about["conditions"].items() if isinstance(v, str)}
+                conditions["pavement"] = "wet" if about["conditions"]["wet"] > 0.3 else "dry"
+                vocabulary = str(about["vocabulary"])
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise DataError(f"{path} is damaged ({error}): render the pack anew") from error
+            name = path.stem
+            sample = Sample(
+                name if len(packs) == 1 else f"{pack.name}/{name}",
+                pack / "images" / f"{name}.jpg",
+                pack / "labels_masks" / f"{name}_labels_semantic.png",
+                values=_MASKS,
+                class_path=pack / "labels" / f"{name}.png",
+                instance_path=pack / "instances" / f"{name}.png",
+                things=things,
+                conditions=conditions,
+                vocabulary=vocabulary,
+            )
+            for part in (sample.image_path, sample.label_path, sample.class_path, sample.instance_path):
+                if part is not None and not part.is_file():
+                    raise DataError(f"{part} is missing")
+            samples.append(sample)
+    vocabularies = sorted({s.vocabulary for s in samples if s.vocabulary})
+    if len(vocabularies) > 1:
+        raise DataError(
+            f"the packs index different vocabularies ({', '.join(vocabularies)}): take one of them, "
+            f"split {' or '.join(p.name for p in packs)}"
+        )
+    if not samples:
+        raise DataError(f"{packs[0] / 'frames'} holds no frame")
+    return samples
+
+
 def _folder(folder: Path, split: str | None) -> list[Sample]:
     """Every picture below a folder, without labels."""
     _no_split(split)
@@ -315,6 +391,12 @@ DATASETS: dict[str, DataSet] = {
         _cityscapes,
         "the Cityscapes project (Cordts et al., 2016): leftImg8bit_trainvaltest and gtFine_trainvaltest",
         "cityscapes",
+    ),
+    "proving-ground": DataSet(
+        "Rendered roads and aprons with exact truth",
+        "open",
+        _proving_ground,
+        "`clipomaly world render`",
     ),
     "folder": DataSet("Any folder of pictures", "pictures", _folder, "your own pictures"),
 }

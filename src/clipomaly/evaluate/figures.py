@@ -119,13 +119,14 @@ FIGURES: tuple[Figure, ...] = (
 def interval_of(figure: Figure, rows: Rows, *, resamples: int = 1000) -> Interval | None:
     """The 95 % interval of a figure over frames; None where it is undefined.
 
-    Shares of named regions, at most one a frame, have Wilson's interval: a bootstrap of 0 of n says [0, 0].
+    Shares of named regions, where no frame has several, have Wilson's interval: for 0 of n a bootstrap says
+    [0, 0].
     """
     if figure.rows not in rows:
         return None
     try:
-        if figure.rows == "naming" and figure.percent:
-            total = rows["naming"].sum(axis=0)
+        total = rows["naming"].sum(axis=0) if figure.rows == "naming" else None
+        if total is not None and figure.percent and rows["naming"][:, 0].max() <= 1:
             return share_interval(round(float(figure.of(total)) * int(total[0])), int(total[0]))
         return bootstrap_interval(rows[figure.rows], figure.of, resamples=resamples)
     except MetricError:

@@ -1,6 +1,6 @@
 """Naming: which finding is judged, and the published synonyms.
 
-    masks and a name     the finding that covers most of the anomaly
+    a name and a mask    the finding that covers most of the anomaly
     a name without mask  the finding with the largest score × area: what the method is surest of
 
 A finding without a name, or a frame in which nothing was found, counts as unnamed: a miss.
@@ -14,17 +14,17 @@ from importlib import resources
 
 import numpy as np
 
-from clipomaly.evaluate.truth import Truth
+from clipomaly.evaluate.truth import Named
 from clipomaly.metrics.names import Synonyms, fold_name
 from clipomaly.records import Finding
 
 __all__ = ["answer_of", "judged_finding", "synonyms_for"]
 
 
-def judged_finding(findings: Sequence[Finding], truth: Truth) -> Finding | None:
-    """The finding that stands for the frame's named anomaly."""
-    if truth.anomaly is not None:
-        shared = [int(np.count_nonzero(truth.anomaly[f.region.slices][f.region.mask] == 1)) for f in findings]
+def judged_finding(findings: Sequence[Finding], named: Named) -> Finding | None:
+    """The finding that stands for a named anomaly."""
+    if named.mask is not None:
+        shared = [int(np.count_nonzero(named.mask[f.region.slices][f.region.mask])) for f in findings]
         best = int(np.argmax(shared)) if shared else 0
         return findings[best] if shared and shared[best] else None
     return max(findings, key=lambda f: f.region.score * f.region.area, default=None)

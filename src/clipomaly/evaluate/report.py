@@ -20,7 +20,7 @@ from clipomaly.evaluate.compare import Difference
 from clipomaly.evaluate.figures import FIGURES, Figure, lookup
 from clipomaly.evaluate.html import section, table
 from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg, plots_available
-from clipomaly.evaluate.result import Evaluation
+from clipomaly.evaluate.result import CONDITION, Evaluation
 from clipomaly.evaluate.shown import Picture, frames_html, names_html
 from clipomaly.export.files import write_whole
 from clipomaly.metrics.sketch import ap_of, auroc_of, fpr95_of
@@ -54,10 +54,9 @@ def write_report(
         section("Figures", _figures_html([evaluation])),
         _plots([evaluation]),
     ]
-    slices = _slices(evaluation)
+    slices = [table((title, "frames", "AP", "AUROC", "FPR95"), rows) for title, rows in _slices(evaluation)]
     if slices:
-        head = ("anomaly covers", "frames", "AP", "AUROC", "FPR95")
-        parts.append(section("By size of the anomaly in its frame", table(head, slices)))
+        parts.append(section("Slices", "".join(slices)))
     parts += [frames_html(evaluation, picture), names_html(evaluation)]
     parts += [_frame_table(evaluation), _settings(m)]
     _write_html(out, title, parts)
@@ -255,21 +254,30 @@ def _plots(evaluations: Sequence[Evaluation]) -> str:
     return "\n".join(parts)
 
 
-def _slices(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """Pooled pixel figures of frames by the share that the anomaly covers."""
+def _slices(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """Pooled pixel figures by the share that the anomaly covers, and by each condition that varies."""
     if "pixels" not in evaluation.rows or evaluation.curve is None:
         return []
     rows = evaluation.rows["pixels"].astype(np.float64)
     known, anomaly = rows.sum(axis=-1).T
     share = anomaly / np.maximum(known + anomaly, 1)
-    out = []
-    for low, high, name in _SLICES:
-        here = (share >= low) & (share < high) & (anomaly > 0)
-        if here.any():
-            total = rows[here].sum(axis=0)
-            figures = (f"{100 * float(of(total)):.1f}" for of in (ap_of, auroc_of, fpr95_of))
-            out.append((name, str(int(here.sum())), *figures))
-    return out
+    sizes = [(name, (share >= low) & (share < high) & (anomaly > 0)) for low, high, name in _SLICES]
+    groups = [("Anomaly covers", sizes)]
+    for column in dict.fromkeys(k for line in evaluation.frames for k in line if k.startswith(CONDITION)):
+        values = [str(line.get(column) or "–") for line in evaluation.frames]
+        if 1 < len(set(values)) <= 12:
+            members = [(v, np.array([other == v for other in values])) for v in sorted(set(values))]
+            groups.append((column.removeprefix(CONDITION).capitalize(), members))
+    return [
+        (title, [_slice(rows, name, here) for name, here in members if here.any()])
+        for title, members in groups
+    ]
+
+
+def _slice(rows: np.ndarray, name: str, here: np.ndarray) -> tuple[str, ...]:
+    total = rows[here].sum(axis=0)
+    figures = (float(of(total)) for of in (ap_of, auroc_of, fpr95_of))
+    return (name, str(int(here.sum())), *("–" if np.isnan(v) else f"{100 * v:.1f}" for v in figures))
 
 
 def _frame_table(evaluation: Evaluation) -> str:

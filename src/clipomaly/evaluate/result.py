@@ -22,9 +22,20 @@ from clipomaly.evaluate.tally import Histogram
 from clipomaly.export.files import write_whole
 from clipomaly.metrics.pixel import PixelCurve
 
-__all__ = ["FRAMES", "METRICS", "ROWS", "SCHEMA", "Evaluation", "load_evaluation", "save_evaluation"]
+__all__ = [
+    "CONDITION",
+    "FRAMES",
+    "METRICS",
+    "ROWS",
+    "SCHEMA",
+    "Evaluation",
+    "load_evaluation",
+    "save_evaluation",
+]
 
 SCHEMA = 1
+CONDITION = "condition."
+"""Beginning of the columns of `frames.csv` that say what a frame was like."""
 METRICS, FRAMES, ROWS = "metrics.json", "frames.csv", "rows.npz"
 
 

@@ -20,18 +20,18 @@ import numpy as np
 
 from clipomaly._version import __version__
 from clipomaly.config import Settings
-from clipomaly.data.datasets import DATASETS, Sample, open_dataset
+from clipomaly.data.datasets import Sample, open_dataset
 from clipomaly.encoders.prompts import bank_of_names
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError
 from clipomaly.evaluate.folder import KeptFrame, RunFolder
 from clipomaly.evaluate.names import answer_of, judged_finding, synonyms_for
-from clipomaly.evaluate.result import SCHEMA, Evaluation, load_evaluation, save_evaluation
+from clipomaly.evaluate.result import CONDITION, SCHEMA, Evaluation, load_evaluation, save_evaluation
 from clipomaly.evaluate.tally import Judge, Tally, frame_table, prediction_rows, summarise
-from clipomaly.evaluate.truth import ClassMap, Truth, class_map, truth_of
+from clipomaly.evaluate.truth import ClassMap, Truth, class_map, set_vocabulary, truth_of
 from clipomaly.metrics.component import ANOMALY_TRACK, OBSTACLE_TRACK, MinimumSizes
 from clipomaly.pipeline import Pipeline
-from clipomaly.records import Frame
+from clipomaly.records import Finding, Frame
 
 __all__ = ["Subject", "evaluate", "open_methods", "open_subject", "operating_rule", "sizes_for"]
 
@@ -51,9 +51,14 @@ class Subject:
         """Hash of the frames' names and of their files' sizes."""
         digest = hashlib.sha256()
         for sample in self.samples:
-            sizes = [p.stat().st_size for p in (sample.image_path, sample.label_path) if p is not None]
-            digest.update(repr((sample.name, sample.names, sizes)).encode())
+            sizes = [p.stat().st_size for p in _files(sample)]
+            digest.update(repr((sample.name, sample.names, tuple(sample.things.items()), sizes)).encode())
         return digest.hexdigest()[:16]
+
+
+def _files(sample: Sample) -> list[Path]:
+    every = (sample.image_path, sample.label_path, sample.class_path, sample.instance_path)
+    return [path for path in every if path is not None]
 
 
 def open_subject(dataset: str, root: Path, split: str | None = None, limit: int | None = None) -> Subject:
@@ -67,12 +72,12 @@ def sizes_for(dataset: str) -> MinimumSizes:
     return OBSTACLE_TRACK if dataset in ("obstacle-track", "lost-and-found") else ANOMALY_TRACK
 
 
-def open_methods(settings: Settings, methods: Sequence[str], dataset: str) -> list[Pipeline]:
+def open_methods(settings: Settings, methods: Sequence[str], subject: Subject) -> list[Pipeline]:
     """A pipeline a method, all before the first frame, so that a missing file is known at once.
 
     A set with class labels is read with its own vocabulary, unless another than the default was asked for.
     """
-    own = DATASETS[dataset].vocabulary
+    own = set_vocabulary(subject.dataset, subject.samples)
     if own is not None and settings.vocabulary == Settings().vocabulary:
         settings = replace(settings, vocabulary=own)
     doubled = [m for m in methods if methods.count(m) > 1]
@@ -97,7 +102,8 @@ def evaluate(
     step: Callable[[], object] = lambda: None,
 ) -> tuple[Evaluation, RunFolder]:
     """Run a method over a set, or go on with it; the folder still holds the maps."""
-    classes = class_map(subject.dataset, pipeline.vocabulary)
+    own = set_vocabulary(subject.dataset, subject.samples)
+    classes = class_map(own, pipeline.vocabulary)
     folder = RunFolder(out, _identity(pipeline, subject), existing)
     if folder.finished:
         for _ in subject.samples:
@@ -106,7 +112,7 @@ def evaluate(
     sizes = sizes_for(subject.dataset)
     judge = Judge(
         sizes,
-        synonyms_for(name for sample in subject.samples for name in sample.names),
+        synonyms_for(name for sample in subject.samples for name in (*sample.names, *sample.things.values())),
         _similarity(pipeline),
     )
     tally, infos = Tally(), []
@@ -166,20 +172,18 @@ def _process(
     rows = prediction_rows(prediction, truth, judge)
     rows["seconds"] = np.array([seconds, 1.0]) if warm else np.zeros(2)
     return KeptFrame(
-        prediction.score, truth.anomaly, prediction.unknown, rows, _info(prediction.findings, truth)
+        prediction.score, truth.anomaly, prediction.unknown, rows, _info(sample, prediction.findings, truth)
     )
 
 
-def _info(findings: Sequence[Any], truth: Truth) -> dict[str, Any]:
+def _info(sample: Sample, findings: Sequence[Finding], truth: Truth) -> dict[str, Any]:
+    """What stands in the table of frames beside the figures; names of several anomalies are joined by |."""
     info: dict[str, Any] = {"findings": len(findings)}
-    if len(truth.names) == 1:
-        answer = answer_of(judged_finding(findings, truth))
-        info |= {
-            "true_name": truth.names[0],
-            "name": answer[0] if answer else "",
-            "top5": "|".join(answer[:5]),
-        }
-    return info
+    answers = [(named.name, answer_of(judged_finding(findings, named))) for named in truth.named]
+    if answers:
+        info["true_name"] = "|".join(true for true, _ in answers)
+        info["name"] = "|".join(answer[0] if answer else "" for _, answer in answers)
+    return info | {f"{CONDITION}{key}": value for key, value in sample.conditions.items()}
 
 
 def _similarity(pipeline: Pipeline) -> Callable[[str, str], float] | None:

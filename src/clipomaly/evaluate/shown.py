@@ -86,7 +86,8 @@ def _figure(evaluation: Evaluation, at: int, data: str) -> str:
         share = 100 * (line.get("anomaly_share") or 0)
         about += [f"AP of this frame {100 * line['ap']:.1f}", f"anomaly covers {share:.1f} %"]
     if line.get("true_name"):
-        about.append(f"{line['true_name']}, called {line.get('name') or 'nothing'}")
+        trues, names = str(line["true_name"]).split("|"), str(line.get("name") or "").split("|")
+        about += [f"{t}, called {n or 'nothing'}" for t, n in zip(trues, names, strict=True)]
     name, text = escape(str(line["frame"])), escape(" · ".join(about))
     return f'<figure><img src="{data}" alt="{name}"><figcaption>{text}</figcaption></figure>'
 
@@ -96,7 +97,9 @@ def names_html(evaluation: Evaluation) -> str:
     by_true: dict[str, Counter[str]] = {}
     for line in evaluation.frames:
         if line.get("true_name"):
-            by_true.setdefault(str(line["true_name"]), Counter())[str(line.get("name") or "(unnamed)")] += 1
+            trues, names = str(line["true_name"]).split("|"), str(line.get("name") or "").split("|")
+            for true, name in zip(trues, names, strict=True):
+                by_true.setdefault(true, Counter())[name or "(unnamed)"] += 1
     if not by_true:
         return ""
     rows = []

@@ -17,7 +17,7 @@ from jaxtyping import Shaped
 from clipomaly.errors import MetricError
 from clipomaly.evaluate.figures import FIGURES, Rows, interval_of
 from clipomaly.evaluate.names import answer_of, judged_finding
-from clipomaly.evaluate.truth import LEFT_OUT, Truth
+from clipomaly.evaluate.truth import LEFT_OUT, Named, Truth
 from clipomaly.metrics.component import MinimumSizes, component_row, match_components
 from clipomaly.metrics.names import NamingCounts, Synonyms
 from clipomaly.metrics.openworld import confusion_of
@@ -69,15 +69,15 @@ def prediction_rows(prediction: Prediction, truth: Truth, judge: Judge) -> dict[
         outside = prediction.unknown | (prediction.labels >= n_known)
         mapped = np.where(outside, n_known, prediction.labels).astype(np.int16)
         rows["classes"] = confusion_of(mapped, truth.classes, n_known, LEFT_OUT)
-    if len(truth.names) == 1:  # with several, which region bears which name is not said
-        rows["naming"] = _naming_row(prediction.findings, truth, judge)
+    if truth.named:
+        rows["naming"] = sum(_naming_row(prediction.findings, named, judge) for named in truth.named)  # type: ignore[assignment]
     return rows
 
 
-def _naming_row(findings: Sequence[Finding], truth: Truth, judge: Judge) -> np.ndarray:
-    answer = answer_of(judged_finding(findings, truth))
-    alike = judge.similarity(answer[0], truth.names[0]) if answer and judge.similarity is not None else None
-    return NamingCounts(judge.synonyms).add(truth.names[0], answer, alike)
+def _naming_row(findings: Sequence[Finding], named: Named, judge: Judge) -> np.ndarray:
+    answer = answer_of(judged_finding(findings, named))
+    alike = judge.similarity(answer[0], named.name) if answer and judge.similarity is not None else None
+    return NamingCounts(judge.synonyms).add(named.name, answer, alike)
 
 
 @dataclass

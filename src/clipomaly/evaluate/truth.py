@@ -1,5 +1,6 @@
 """What a frame's labels mean beside a vocabulary: where the anomalies are, and which known class is where.
 
+open sets      masks of anomalies, and known classes beside them
 anomaly sets   0 known, 1 anomaly, 255 left out; no classes
 class sets     the set's classes are found in the vocabulary by name (synonyms count); a class that the
                vocabulary does not know *is* the unknown. With the whole vocabulary there is none, and
@@ -8,19 +9,28 @@ class sets     the set's classes are found in the vocabulary by name (synonyms c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int16, UInt8
+from jaxtyping import Bool, Int16, UInt8
 
 from clipomaly.data.datasets import DATASETS, Sample
 from clipomaly.errors import ConfigError
 from clipomaly.vocabulary import Vocabulary, load_vocabulary
 
-__all__ = ["LEFT_OUT", "ClassMap", "Truth", "class_map", "truth_of"]
+__all__ = ["LEFT_OUT", "ClassMap", "Named", "Truth", "class_map", "set_vocabulary", "truth_of"]
 
 LEFT_OUT = -1
 """Class of pixels that do not count (the vocabulary may have 255 classes)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """An anomaly that has a name; where it is, if that is known."""
+
+    name: str
+    mask: Bool[np.ndarray, "H W"] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +40,8 @@ class Truth:
     anomaly: UInt8[np.ndarray, "H W"] | None = None
     classes: Int16[np.ndarray, "H W"] | None = None
     """Index of the known class, the number of known classes for the unknown, −1 left out."""
-    names: tuple[str, ...] = ()
-    """What the anomalies are called."""
+    named: tuple[Named, ...] = ()
+    """The anomalies whose names are known."""
 
 
 @dataclass(frozen=True)
@@ -44,35 +54,50 @@ class ClassMap:
     n_known: int
 
 
-def class_map(dataset: str, vocabulary: Vocabulary) -> ClassMap | None:
-    """The class map of a set with class labels; None for other sets.
+def set_vocabulary(dataset: str, samples: Sequence[Sample]) -> str | None:
+    """The shipped vocabulary that a set's classes index; None where it has no classes."""
+    own = {sample.vocabulary for sample in samples if sample.vocabulary is not None}
+    return own.pop() if len(own) == 1 else DATASETS[dataset].vocabulary
+
+
+def class_map(own: str | None, vocabulary: Vocabulary) -> ClassMap | None:
+    """How classes of the vocabulary `own` become those of another; None where a set has no classes.
 
     >>> class_map("camvid", load_vocabulary("camvid")).unknown
     ()
     """
-    described = DATASETS[dataset]
-    if described.kind != "classes" or described.vocabulary is None:
+    if own is None:
         return None
-    own = load_vocabulary(described.vocabulary)
-    places = [vocabulary.index(known.name) for known in own.known]
+    known = load_vocabulary(own).known
+    places = [vocabulary.index(k.name) for k in known]
     if all(place is None for place in places):
         raise ConfigError(
-            f"vocabulary {vocabulary.name} knows none of the classes of {dataset}: "
-            f"use --vocabulary {described.vocabulary}"
+            f"vocabulary {vocabulary.name} knows none of the set's classes: use --vocabulary {own}"
         )
     n_known = len(vocabulary.known)
-    missing = tuple(k.name for k, place in zip(own.known, places, strict=True) if place is None)
+    missing = tuple(k.name for k, place in zip(known, places, strict=True) if place is None)
     return ClassMap(tuple(n_known if p is None else p for p in places), missing, n_known)
 
 
 def truth_of(sample: Sample, label: UInt8[np.ndarray, "H W"] | None, classes: ClassMap | None) -> Truth:
     """The truth of one frame from its labels."""
-    if label is None:
-        return Truth(names=sample.names)
-    if classes is None:
-        return Truth(label, names=sample.names)
+    if label is None or classes is None:
+        return Truth(label, named=_named(sample, label))
     table = np.full(256, LEFT_OUT, np.int16)
     table[: len(classes.table)] = classes.table
-    known = table[label]
+    own = sample.classes()
+    known = table[label if own is None else own]
+    if own is not None:  # the masks say what is unknown; the class picture says nothing about it
+        known[label == 1] = classes.n_known
+        known[label == 255] = LEFT_OUT
     anomaly = np.where(known == LEFT_OUT, 255, known == classes.n_known).astype(np.uint8)
-    return Truth(anomaly, known, sample.names)
+    return Truth(anomaly, known, _named(sample, anomaly))
+
+
+def _named(sample: Sample, anomaly: UInt8[np.ndarray, "H W"] | None) -> tuple[Named, ...]:
+    numbers = sample.instances()
+    if numbers is not None:
+        return tuple(Named(name, numbers == number) for number, name in sample.things.items())
+    if len(sample.names) != 1:  # with several, which region bears which name is not said
+        return ()
+    return (Named(sample.names[0], None if anomaly is None else anomaly == 1),)
