@@ -101,6 +101,17 @@ def distort(points: Float[np.ndarray, "*n 2"], k1: float, k2: float) -> Float[np
     return points * (1 + k1 * r2 + k2 * r2 * r2)
 
 
+def widest(k1: float, k2: float) -> float:
+    """The squared radius up to which distortion is one to one: beyond, the polynomial turns back.
+
+    >>> widest(0.0, 0.0), round(widest(-0.1, 0.0), 3)
+    (inf, 3.333)
+    """
+    roots = np.roots([5 * k2, 3 * k1, 1.0]) if k1 or k2 else np.array([])
+    real = [float(r.real) for r in np.atleast_1d(roots) if abs(r.imag) < 1e-12 and r.real > 0]
+    return min(real, default=float("inf"))
+
+
 def undistort(points: Float[np.ndarray, "*n 2"], k1: float, k2: float) -> Float[np.ndarray, "*n 2"]:
     """The inverse of `distort`, by Newton's method on the radius.
 
@@ -128,12 +139,16 @@ def project(
 ) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " n"]]:
     """Points in ego axes to pixels and depths (z in camera axes; not positive behind the camera).
 
+    Points behind the camera, or so far aside that the lens model folds them back, go to (−10⁶, −10⁶).
+
     >>> uv, z = project(lens(np.pi / 2, 640, 480, mount_height=1.5), np.array([[10.0, 0.0, 1.5]]))
     >>> uv.tolist(), z.tolist()
     ([[319.5, 239.5]], [10.0])
     """
     local = (points - camera.position) @ camera.rotation
     z = local[:, 2]
-    safe = np.where(np.abs(z) > 1e-9, z, 1e-9)
-    uv = distort(local[:, :2] / safe[:, None], camera.k1, camera.k2)
-    return uv * [camera.fx, camera.fy] + [camera.cx, camera.cy], z
+    ideal = local[:, :2] / np.where(z > 1e-6, z, 1.0)[:, None]
+    sharp = (z > 1e-6) & ((ideal**2).sum(1) < widest(camera.k1, camera.k2))
+    uv = distort(np.where(sharp[:, None], ideal, 0.0), camera.k1, camera.k2)
+    uv = uv * [camera.fx, camera.fy] + [camera.cx, camera.cy]
+    return np.where(sharp[:, None], uv, -1e6), z

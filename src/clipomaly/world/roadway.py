@@ -52,13 +52,16 @@ class Road:
         return float(s - d * np.sin(a)), float(d * np.cos(a) + self.bend * s * s / 2 - self.own), a
 
     def sd(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The inverse, near the road: one Newton step for the foot of the perpendicular."""
-        s = np.clip(x, -400, 400)
-        off = y + self.own - self.bend * s * s / 2
-        slope = self.bend * s
-        s = s + off * slope / (1 + slope * slope)
-        off = y + self.own - self.bend * s * s / 2
-        return x + (s - np.clip(x, -400, 400)), off / np.sqrt(1 + (self.bend * s) ** 2)
+        """The inverse, near the road: Newton steps to the foot of the perpendicular, and the signed distance."""
+        k, s = self.bend, np.clip(x, -400, 400)
+        for _ in range(2):
+            off = y + self.own - k * s * s / 2
+            s = s - ((x - s) + off * k * s) / np.minimum(k * off - 1 - (k * s) ** 2, -0.2)
+            s = np.clip(s, -500, 500)
+        a = np.arctan(k * s)
+        d = (y + self.own - k * s * s / 2) * np.cos(a) - (x - s) * np.sin(a)
+        # Far off, where the parabola ends, the road runs straight on: places stay apart.
+        return np.where(np.abs(x) < 400, s, x), d
 
     def path(self, distance: float) -> Pose:
         """The ego's pose after a distance."""

@@ -93,7 +93,7 @@ def sample_sky(rng: np.random.Generator, light: str, split: str = "train", rows:
     strength = {"clear": 3.4, "cloudy": 2.6, "low sun": 2.4}.get(light, 0.0)
     haze_range = {"fog": rng.uniform(60, 130), "rain": rng.uniform(250, 500), "overcast": rng.uniform(900, 2500),
                   "low sun": rng.uniform(1500, 3500)}.get(light, rng.uniform(1500, 5000))  # fmt: skip
-    band = panorama[int(rows * 0.47) : int(rows * 0.495)].mean((0, 1))
+    band = panorama[int(rows * 0.47) : max(int(rows * 0.495), int(rows * 0.47) + 1)].mean((0, 1))
     return Sky(panorama.astype(np.float32), sun, strength * sunlight, band, float(haze_range))
 
 
