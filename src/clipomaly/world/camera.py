@@ -151,4 +151,4 @@ def project(
     sharp = (z > 1e-6) & ((ideal**2).sum(1) < widest(camera.k1, camera.k2))
     uv = distort(np.where(sharp[:, None], ideal, 0.0), camera.k1, camera.k2)
     uv = uv * [camera.fx, camera.fy] + [camera.cx, camera.cy]
-    return np.where(sharp[:, None], uv, -1e6), z
+    return np.where((sharp & (np.abs(uv) < 1e6).all(1))[:, None], uv, -1e6), z

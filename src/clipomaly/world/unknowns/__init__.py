@@ -59,4 +59,5 @@ def build(name: str, rng: np.random.Generator) -> Thing:
     """
     if name not in UNKNOWNS:
         raise ValueError(f"no unknown is called {name!r}")
-    return UNKNOWNS[name](rng)
+    stretch = rng.uniform(0.85, 1.15) * rng.uniform(0.96, 1.04, 3)
+    return UNKNOWNS[name](rng).scaled(stretch)
