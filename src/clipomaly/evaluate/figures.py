@@ -119,15 +119,17 @@ FIGURES: tuple[Figure, ...] = (
 def interval_of(figure: Figure, rows: Rows, *, resamples: int = 1000) -> Interval | None:
     """The 95 % interval of a figure over frames; None where it is undefined.
 
-    Shares of named regions, where no frame has several, have Wilson's interval: for 0 of n a bootstrap says
-    [0, 0].
+    Shares of named regions have Wilson's interval where no frame has several, and where they are 0 or 1: a
+    bootstrap of 0 of n says [0, 0].
     """
     if figure.rows not in rows:
         return None
     try:
-        total = rows["naming"].sum(axis=0) if figure.rows == "naming" else None
-        if total is not None and figure.percent and rows["naming"][:, 0].max() <= 1:
-            return share_interval(round(float(figure.of(total)) * int(total[0])), int(total[0]))
+        if figure.rows == "naming" and figure.percent:
+            total = rows["naming"].sum(axis=0)
+            share, regions = float(figure.of(total)), int(total[0])
+            if rows["naming"][:, 0].max() <= 1 or share in (0.0, 1.0):
+                return share_interval(round(share * regions), regions)
         return bootstrap_interval(rows[figure.rows], figure.of, resamples=resamples)
     except MetricError:
         return None

@@ -139,7 +139,7 @@ class Tally:
         low, high = self.counts.bounds()
         edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
         known, anomaly = self.counts.histogram(edges)
-        return self.counts.result(), self.counts.curve(256), Histogram(edges, known, anomaly)
+        return self.counts.result(), self.counts.curve(), Histogram(edges, known, anomaly)
 
 
 def summarise(
