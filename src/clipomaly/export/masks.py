@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import TypedDict
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Integer
 
 from clipomaly.records import Region
 
-__all__ = ["Rle", "decode_rle", "encode_rle", "region_polygons", "region_rle"]
+__all__ = ["Rle", "decode_rle", "encode_rle", "region_polygons", "region_rle", "unpack_counts"]
 
 
 class Rle(TypedDict):
@@ -85,14 +85,13 @@ def _pack(counts: np.ndarray) -> str:
     return (digits[used] + 48).tobytes().decode("ascii")
 
 
-def decode_rle(rle: Rle) -> Bool[np.ndarray, "H W"]:
-    """The mask of run lengths.
+def unpack_counts(text: str) -> Integer[np.ndarray, " n"]:
+    """The run lengths in a compressed string.
 
-    >>> decode_rle({"size": [2, 2], "counts": "13"}).astype(int).tolist()
-    [[0, 1], [1, 1]]
+    >>> unpack_counts("13").tolist()
+    [1, 3]
     """
-    height, width = rle["size"]
-    raw = np.frombuffer(rle["counts"].encode("ascii"), np.uint8).astype(np.int64) - 48
+    raw = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
     last = (raw & 0x20) == 0
     begin = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1]).astype(np.int64)
     place = np.arange(raw.size) - np.repeat(begin, np.diff(np.append(begin, raw.size)))
@@ -102,6 +101,17 @@ def decode_rle(rle: Rle) -> Bool[np.ndarray, "H W"]:
     counts = values.copy()  # each difference refers to the count two before: sums over odd and even places
     counts[1::2] = np.cumsum(values[1::2])
     counts[2::2] = np.cumsum(values[2::2])
+    return counts
+
+
+def decode_rle(rle: Rle) -> Bool[np.ndarray, "H W"]:
+    """The mask of run lengths.
+
+    >>> decode_rle({"size": [2, 2], "counts": "13"}).astype(int).tolist()
+    [[0, 1], [1, 1]]
+    """
+    height, width = rle["size"]
+    counts = unpack_counts(rle["counts"])
     if counts.min() < 0 or counts.sum() > height * width:
         raise ValueError(f"run lengths do not fit a mask of {height}×{width}")
     flat = np.zeros(height * width, bool)

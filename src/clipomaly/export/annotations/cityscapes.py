@@ -121,7 +121,9 @@ def _outlines(
         part = (instances == value).view(np.uint8)
         contours, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
         for contour in contours:
-            outline = {"label": owners.get(value) or names[value], "polygon": contour[:, 0].tolist()}
+            corners = contour[:, 0].tolist()
+            corners += corners[-1:] * (3 - len(corners))  # painters refuse fewer than three
+            outline = {"label": owners.get(value) or names[value], "polygon": corners}
             # Pixels on and in the outline, by Pick's theorem.
             steps = np.abs(contour - np.roll(contour, 1, axis=0)).max(axis=2).sum()
             objects.append((cv2.contourArea(contour) + steps / 2 + 1, outline))

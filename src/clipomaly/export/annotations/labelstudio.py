@@ -156,7 +156,7 @@ def encode_brush(mask: Bool[np.ndarray, "H W"]) -> list[int]:
     """A mask as Label Studio's bytes.
 
     >>> encode_brush(np.ones((1, 1), bool))
-    [0, 0, 0, 4, 57, 27, 252, 207, 248]
+    [0, 0, 0, 4, 57, 27, 252, 127, 224]
     """
     flat = mask.ravel()
     edges = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1, [flat.size]])
@@ -192,7 +192,7 @@ def _bits(values: np.ndarray, widths: np.ndarray) -> UInt8[np.ndarray, " n"]:
 def decode_brush(data: Any, size: tuple[int, int], where: str = "brush") -> Bool[np.ndarray, "H W"]:
     """The mask of Label Studio's bytes; a pixel is inside where its alpha is above 0.
 
-    >>> decode_brush([0, 0, 0, 4, 57, 27, 252, 207, 248], (1, 1)).tolist()
+    >>> decode_brush([0, 0, 0, 4, 57, 27, 252, 127, 224], (1, 1)).tolist()
     [[True]]
     """
     count = 4 * size[0] * size[1]

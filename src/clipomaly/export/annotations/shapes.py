@@ -19,7 +19,7 @@ from jaxtyping import Bool, Integer
 
 from clipomaly.errors import DataError, OutputError
 from clipomaly.export.files import safe_path
-from clipomaly.export.masks import Rle, decode_rle, encode_rle
+from clipomaly.export.masks import Rle, decode_rle, unpack_counts
 from clipomaly.export.results import RESULTS, read_results
 from clipomaly.records import UNNAMED
 
@@ -267,9 +267,8 @@ def checked_mask(rle: Any, size: tuple[int, int], where: str) -> Bool[np.ndarray
         if tuple(int(v) for v in rle["size"]) != size:
             raise DataError(f"{where}: a mask of {rle['size']} on a picture of {size}: was it resized?")
         counts = rle["counts"]
-        if isinstance(counts, str):
-            return decode_rle({"size": list(size), "counts": counts})
-        return runs_mask(counts, size[::-1], where).T
+        runs = unpack_counts(counts).tolist() if isinstance(counts, str) else counts
+        return runs_mask(runs, size[::-1], where).T
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError) as error:
         raise DataError(f"{where}: its run lengths are damaged: export it again from that tool") from error
 
@@ -296,8 +295,3 @@ def row_runs(mask: Bool[np.ndarray, "h w"]) -> list[int]:
     edges = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]), [mask.size]])
     runs: list[int] = np.diff(edges).tolist()
     return runs[:-1] if len(runs) > 1 and runs[-1] == 0 else runs
-
-
-def same_rle(mask: Bool[np.ndarray, "H W"], rle: Rle) -> bool:
-    """Whether a mask is the one that run lengths tell, pixel by pixel."""
-    return encode_rle(mask) == rle or bool(np.array_equal(decode_rle(rle), mask))
