@@ -91,6 +91,8 @@ RLE = encode_rle(MASK)["counts"]
         ("labelstudio", '"image_rotation":0', '"image_rotation":90', "turned"),
         ("labelstudio", '"rle":[0,0,0', '"rle":[0,0,9', "brush mask is damaged"),
         ("labelstudio", '"rle":[0,0,0', '"rle":[999,0,0', "brush mask is damaged"),
+        ("labelstudio", '"format":"rle","rle"', '"points":[[1,2,3]],"was"', "not laid out"),
+        ("coco-panoptic", '"category_id":2', '"category_id":[2]', "segment of category"),
         ("labelstudio", '"data"', '"task"', "not laid out"),
         ("csv", ",12,", ",13,", "cut off"),
         ("csv", "area", "pixels", "lacks one of the columns"),

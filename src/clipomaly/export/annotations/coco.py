@@ -134,7 +134,7 @@ def read_panoptic(file: Path, results: Results) -> Iterator[Imported]:
         found = []
         for info in rows[0].get("segments_info", []):
             category = info.get("category_id") if isinstance(info, dict) else None
-            if category not in table["names"]:
+            if not isinstance(category, int) or category not in table["names"]:
                 raise DataError(f"{file}: picture {frame.name} has a segment of category {category!r}")
             if category in things and not info.get("iscrowd"):
                 number = as_number(info.get("finding"))

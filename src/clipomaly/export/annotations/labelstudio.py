@@ -115,7 +115,7 @@ def read_tasks(file: Path, results: Results) -> Iterator[Imported]:
                 frame = results.frame_of(f"{folder}/{last}")
             regions = _regions(task)
             found = [a for a in (_annotation(r, frame, where) for r in regions) if a is not None]
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(f"{where} is not laid out as Label Studio's JSON: export it again") from error
         yield frame, found
 
