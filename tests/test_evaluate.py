@@ -32,6 +32,7 @@ from clipomaly.metrics.openworld import known_miou_of
 from clipomaly.pipeline import Pipeline
 from clipomaly.records import Candidate, Finding, Region
 from clipomaly.testing import ColourEncoder, colour_picture, colour_vocabulary
+from clipomaly.thresholds import Thresholds
 from clipomaly.vocabulary import load_vocabulary
 
 STABLE = (
@@ -147,6 +148,31 @@ def test_a_fixed_threshold_is_locked(masks: Path) -> None:
         load_settings(overrides={"threshold": "0.6"}), ["centre"], open_subject("anomaly-track", masks)
     )
     assert operating_rule(pipeline) == {"rule": "number", "fixed": True, "threshold": 0.6}
+
+
+def test_a_calibrated_threshold_is_locked_and_named_by_its_hash(masks: Path, tmp_path: Path) -> None:
+    thresholds = Thresholds(
+        model="",
+        conditions={"model_hash": "", "temperature": None, "synonyms": "max"},
+        fpr=0.05,
+        values={load_vocabulary("cityscapes").hash: {"centre": 0.7}},
+        frames=12,
+        created="2020-02-02",
+    )
+    (tmp_path / "thresholds.json").write_text(thresholds.to_json())
+    out = tmp_path / "out"
+    arguments = ["--method", "centre", "--thresholds", tmp_path / "thresholds.json", "--out", out]
+    run("evaluate", "anomaly-track", "--root", masks, *arguments, "--keep-maps")
+    own = json.loads((out / "metrics.json").read_text())["locked"]
+    assert (own["rule"], own["fixed"], own["threshold"]) == ("calibrated", True, 0.7)
+    assert own["thresholds_hash"] == thresholds.hash
+    page = (out / "report.html").read_text()
+    assert "made on 2020-02-02" in page
+    assert thresholds.hash in page
+    assert ">locked</span>" in page
+    kept = np.load(out / "maps" / "f0.npz")
+    flagged = np.unpackbits(kept["unknown"], count=kept["score"].size).reshape(SIZE)
+    np.testing.assert_array_equal(flagged.astype(bool), kept["score"] > 0.7)
 
 
 def test_methods_are_compared_on_the_same_frames(masks: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rich.text import Text
 from clipomaly.config import Settings
 from clipomaly.errors import ConfigError
 from clipomaly.evaluate.compare import differences, save_comparison
-from clipomaly.evaluate.figures import FIGURES, lookup
+from clipomaly.evaluate.figures import FIGURES, Figure, lookup
 from clipomaly.evaluate.report import HTML, write_comparison, write_report
 from clipomaly.evaluate.result import Evaluation
 from clipomaly.evaluate.run import evaluate, open_methods, open_subject
@@ -72,23 +72,25 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
 
 
 def print_figures(evaluations: Sequence[Evaluation]) -> None:
-    """The table: figures that any of the methods has, a column a method."""
+    """The table: figures that any of the methods has, a column a method; intervals where there is room."""
+    intervals = len(evaluations) <= 3
     table = Table("figure", *(e.method for e in evaluations), box=None, header_style="bold", pad_edge=False)
     for figure in FIGURES:
         values = [lookup(e.metrics, figure.key) for e in evaluations]
         if any(v is not None for v in values):
-            cells = [_cell(e.metrics, figure.key, figure.percent) for e in evaluations]
+            cells = [_cell(e.metrics, figure, intervals) for e in evaluations]
             table.add_row(figure.title, *cells)
     Console().print(table)
 
 
-def _cell(metrics: dict[str, Any], key: str, percent: bool) -> str:
-    value, interval = lookup(metrics, key), lookup(metrics, f"{key}_ci")
+def _cell(metrics: dict[str, Any], figure: Figure, with_interval: bool) -> str:
+    value = lookup(metrics, figure.key)
+    interval = lookup(metrics, f"{figure.key}_ci") if with_interval else None
     if value is None:
         return "–"
 
     def show(v: float) -> str:
-        return f"{100 * v:.1f}" if percent else f"{v:.3f}"
+        return f"{100 * v:.1f}" if figure.percent else f"{v:.3f}"
 
     return show(value) if interval is None else f"{show(value)}  [{show(interval[0])}, {show(interval[1])}]"
 

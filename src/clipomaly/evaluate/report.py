@@ -71,10 +71,12 @@ def write_comparison(out: Path, evaluations: Sequence[Evaluation], differences: 
     first = evaluations[0]
     m = first.metrics
     title = f"{len(evaluations)} methods on {m['dataset']}"
+    by_rule: dict[str, list[str]] = {}
+    for e in evaluations:
+        for text in _operating(e.metrics):
+            by_rule.setdefault(text, []).append(e.method)
     rules = "".join(
-        f"<p><b>{escape(e.method)}</b>: {escape(text)}</p>"
-        for e in evaluations
-        for text in _operating(e.metrics)
+        f"<p><b>{escape(', '.join(names))}</b>: {_code(text)}</p>" for text, names in by_rule.items()
     )
     links = " · ".join(f'<a href="{escape(e.method)}/{HTML}">{escape(e.method)}</a>' for e in evaluations)
     shared = {k: v for k, v in m.items() if all(e.metrics.get(k) == v for e in evaluations)}
@@ -186,28 +188,27 @@ def _is_oracle(figure: Figure) -> bool:
 
 
 def _figures_html(evaluations: Sequence[Evaluation]) -> str:
+    """One method: interval and explanation beside each figure; several: intervals below the figures."""
     used = _used(evaluations)
-    best = {f.key: _best(evaluations, f) for f in used} if len(evaluations) > 1 else {}
+    several = len(evaluations) > 1
+    best = {f.key: _best(evaluations, f) for f in used} if several else {}
     arrows = {1: "↑", -1: "↓", 0: ""}
     rows = []
     for figure in used:
         name = escape(figure.title.replace(" (oracle)", ""))
-        tag = _tag(figure, evaluations)
         cells = []
         for e in evaluations:
             value, interval = _value(e.metrics, figure)
-            value = f"<b>{value}</b>" if best.get(figure.key) == e.method else value
-            cells.append(f'<td class="num">{value}</td><td class="interval num">{interval}</td>')
-        rows.append(
-            f"<tr><td>{name} {arrows[figure.better]}{tag}</td>{''.join(cells)}"
-            f'<td class="about">{escape(figure.about)}</td></tr>'
-        )
-    heads = "".join(
-        f'<th class="num" scope="col">{escape(e.method)}</th><th class="num" scope="col">95 %</th>'
-        for e in evaluations
-    )
+            value = f"<b>{value}</b>" if e.method in best.get(figure.key, ()) else value
+            between = "<br>" if several else '</td><td class="num">'
+            cells.append(f'<td class="num">{value}{between}<span class="interval">{interval}</span></td>')
+        about = "" if several else f'<td class="about">{escape(figure.about)}</td>'
+        tag = _tag(figure, evaluations)
+        rows.append(f"<tr><td>{name} {arrows[figure.better]}{tag}</td>{''.join(cells)}{about}</tr>")
+    last = "" if several else '<th class="num" scope="col">95 %</th><th scope="col"></th>'
+    heads = "".join(f'<th class="num" scope="col">{escape(e.method)}</th>' for e in evaluations)
     return (
-        f'<table><thead><tr><th scope="col">figure</th>{heads}<th scope="col"></th></tr></thead>'
+        f'<table><thead><tr><th scope="col">figure</th>{heads}{last}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
 
@@ -221,10 +222,13 @@ def _tag(figure: Figure, evaluations: Sequence[Evaluation]) -> str:
     return '<span class="tag">locked</span>' if locked else ""
 
 
-def _best(evaluations: Sequence[Evaluation], figure: Figure) -> str | None:
-    values = [(lookup(e.metrics, figure.key), e.method) for e in evaluations]
-    there = [(v * figure.better, name) for v, name in values if v is not None]
-    return max(there)[1] if figure.better and len(there) > 1 else None
+def _best(evaluations: Sequence[Evaluation], figure: Figure) -> set[str]:
+    """The methods with the best value, ties included; none where there is nothing to compare."""
+    values = {e.method: lookup(e.metrics, figure.key) for e in evaluations}
+    there = {name: v * figure.better for name, v in values.items() if v is not None}
+    if not figure.better or len(there) < 2:
+        return set()
+    return {name for name, v in there.items() if v == max(there.values())}
 
 
 def _figures_markdown(evaluations: Sequence[Evaluation]) -> list[str]:
@@ -280,6 +284,10 @@ def _slice(rows: np.ndarray, name: str, here: np.ndarray) -> tuple[str, ...]:
     return (name, str(int(here.sum())), *("–" if np.isnan(v) else f"{100 * v:.1f}" for v in figures))
 
 
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{escape(title)}</summary>{content}</details>"
+
+
 def _frame_table(evaluation: Evaluation) -> str:
     columns = ("ap", "auroc", "fpr95", "oracle.siou", "locked.siou", "locked.recall", "locked.fpr")
     used = [c for c in columns if any(line.get(c) is not None for line in evaluation.frames)]
@@ -294,14 +302,14 @@ def _frame_table(evaluation: Evaluation) -> str:
     ]
     every = table(("frame", *(titles[c] for c in used), "seconds"), rows)
     note = '<p class="soft">All columns are in frames.csv.</p>'
-    return f"<section><details><summary>Every frame</summary>{note}{every}</details></section>"
+    return f"<section>{_folded('Every frame', note + every)}</section>"
 
 
 def _settings(metrics: Mapping[str, Any]) -> str:
     if not metrics.get("settings"):
         return ""
     text = escape(json.dumps(metrics["settings"], indent=1, ensure_ascii=False))
-    return f"<section><details><summary>Settings</summary><pre>{text}</pre></details></section>"
+    return f"<section>{_folded('Settings', f'<pre>{text}</pre>')}</section>"
 
 
 def _differences_html(first: str, differences: Sequence[Difference]) -> str:
@@ -326,7 +334,7 @@ def _differences_html(first: str, differences: Sequence[Difference]) -> str:
         "leaves out 0.</p>"
     )
     all_of_them = table(("method", "figure", f"minus {first}", ""), rows, numbers=(2,))
-    return section(f"Paired differences to {first}", about + plot + all_of_them)
+    return section(f"Paired differences to {first}", about + plot + _folded("Every figure", all_of_them))
 
 
 def _difference_text(d: Difference) -> str:
