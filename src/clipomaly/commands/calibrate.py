@@ -62,7 +62,7 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
         values={vocabulary.hash: values},
         frames=frames,
         created=datetime.now(UTC).date().isoformat(),
-        sources=tuple(Path(s).name for s in sources),
+        sources=(f"{vocabulary.name}: {frames} frames of {', '.join(Path(s).name for s in sources)}",),
     )
     if out.is_file():
         thresholds = _beside(load_thresholds(out), thresholds)
@@ -74,9 +74,12 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
 
 
 def _beside(old: Thresholds, new: Thresholds) -> Thresholds:
-    """Several vocabularies share a file if all else is the same; otherwise the new one replaces it."""
-    same = (old.conditions, old.fpr, old.frames) == (new.conditions, new.fpr, new.frames)
-    return replace(new, values={**old.values, **new.values}) if same else new
+    """Several vocabularies share a file, if model and rate are the same; else the new one replaces it."""
+    if (old.conditions, old.fpr) != (new.conditions, new.fpr):
+        return new
+    kept = tuple(s for s in old.sources if s.split(":")[0] != new.sources[0].split(":")[0])
+    values = {**old.values, **new.values}
+    return replace(new, values=values, frames=old.frames + new.frames, sources=kept + new.sources)
 
 
 def calibrate_scores(

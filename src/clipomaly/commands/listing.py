@@ -42,7 +42,7 @@ def print_model(name: str) -> None:
 
 def _thresholds(path: Path) -> str:
     t = load_thresholds(path)
-    return f"{t.fpr:.1%} of known pixels above, {t.frames} frames ({', '.join(t.sources)}), {t.created}"
+    return f"{t.fpr:.1%} of known pixels above; {'; '.join(t.sources)}; {t.created}"
 
 
 def print_vocabulary(vocabulary: Vocabulary) -> None:
