@@ -6,6 +6,7 @@ import numpy as np
 
 from clipomaly.world.mesh import (
     Mesh,
+    Vec,
     ball,
     box,
     cylinder,
@@ -22,9 +23,13 @@ from clipomaly.world.things import Part, Thing, thing
 from clipomaly.world.vehicles import wheel
 
 LIVERIES = [
-    ((0.76, 0.76, 0.76), (0.02, 0.06, 0.28)), ((0.76, 0.76, 0.76), (0.45, 0.02, 0.03)), ((0.74, 0.74, 0.73), (0.02, 0.22, 0.18)),
-    ((0.70, 0.71, 0.72), (0.55, 0.30, 0.02)), ((0.76, 0.76, 0.76), (0.20, 0.03, 0.25)), ((0.50, 0.62, 0.70), (0.76, 0.76, 0.76)),
-]  # fmt: skip
+    ((0.76, 0.76, 0.76), (0.02, 0.06, 0.28)),
+    ((0.76, 0.76, 0.76), (0.45, 0.02, 0.03)),
+    ((0.74, 0.74, 0.73), (0.02, 0.22, 0.18)),
+    ((0.70, 0.71, 0.72), (0.55, 0.30, 0.02)),
+    ((0.76, 0.76, 0.76), (0.20, 0.03, 0.25)),
+    ((0.50, 0.62, 0.70), (0.76, 0.76, 0.76)),
+]
 DARK = (0.02, 0.021, 0.023)
 
 
@@ -59,9 +64,7 @@ def airliner(rng: np.random.Generator) -> Thing:
     parts = [Part(Mesh(v, fuselage.faces, colors), "paint")]
 
     # Windows, doors and the cheat line sit a hair above the skin.
-    def on_skin(
-        xx: float, z: float, side: int, w: float, h: float, color: object, out: float = 0.006
-    ) -> Mesh:
+    def on_skin(xx: float, z: float, side: int, w: float, h: float, color: Vec, out: float = 0.006) -> Mesh:
         rr = float(np.interp(xx, x, radius)) * 1.01
         zc = float(np.interp(xx, x, centre))
         t = np.linspace(z - h / 2, z + h / 2, 4)
@@ -163,7 +166,18 @@ def airliner(rng: np.random.Generator) -> Thing:
     parts.append(Part(tube([(-4.3, 0, axis - 1.6), (-4.5, 0, 0.35)], 0.1, (0.6, 0.6, 0.6), 12), "satin"))
     for s in (-1, 1):
         parts += wheel(0.36, 0.22, rng).moved((-4.5, s * 0.22, 0.36)).parts
-    belly = loft(np.array([[( -length * f, yy * w, axis - 1.45 + zz * h) for yy, zz in zip(np.cos(a), np.sin(a), strict=True)] for f, w, h in ((0.27, 0.6, 0.2), (0.31, 1.7, 0.72), (0.44, 1.8, 0.8), (0.53, 0.7, 0.25))]), (0.5, 0.5, 0.51))  # fmt: skip
+    belly = loft(
+        np.array(
+            [
+                [
+                    (-length * f, yy * w, axis - 1.45 + zz * h)
+                    for yy, zz in zip(np.cos(a), np.sin(a), strict=True)
+                ]
+                for f, w, h in ((0.27, 0.6, 0.2), (0.31, 1.7, 0.72), (0.44, 1.8, 0.8), (0.53, 0.7, 0.25))
+            ]
+        ),
+        (0.5, 0.5, 0.51),
+    )
     parts.append(Part(belly, "paint"))
     return thing("aircraft", *parts)
 
@@ -313,12 +327,20 @@ def _wheels(
 def tractor(rng: np.random.Generator) -> Thing:
     """A baggage tractor with a small cab."""
     c = _paint(rng)
-    parts = [Part(rounded_box((2.8, 1.35, 0.55), 0.08, (0, 0, 0.6), c), "paint"), Part(rounded_box((0.9, 1.3, 0.5), 0.1, (0.85, 0, 0.95), c), "paint"),
-             Part(join([box((0.07, 0.07, 1.0), (x, s * 0.58, 1.35), DARK) for x in (0.35, -0.75) for s in (-1, 1)]), "satin"),
-             Part(rounded_box((1.35, 1.35, 0.08), 0.03, (-0.2, 0, 1.86), c), "paint"), Part(rounded_box((0.5, 0.9, 0.45), 0.08, (-0.6, 0, 1.0), DARK), "satin"),
-             Part(box((0.02, 1.05, 0.6), (0.36, 0, 1.5), (0.03, 0.035, 0.04)), "glass"), Part(box((0.1, 1.3, 0.25), (1.42, 0, 0.5), DARK), "satin"),
-             Part(cylinder(0.06, 0.12, (0.8, 0.35, 0.02), 14).moved((-0.2, 0, 1.9)), "satin"),
-             Part(join([ball(0.08, (1.38, s * 0.45, 0.9), (0.7, 0.7, 0.7), 12) for s in (-1, 1)]), "glass")]  # fmt: skip
+    parts = [
+        Part(rounded_box((2.8, 1.35, 0.55), 0.08, (0, 0, 0.6), c), "paint"),
+        Part(rounded_box((0.9, 1.3, 0.5), 0.1, (0.85, 0, 0.95), c), "paint"),
+        Part(
+            join([box((0.07, 0.07, 1.0), (x, s * 0.58, 1.35), DARK) for x in (0.35, -0.75) for s in (-1, 1)]),
+            "satin",
+        ),
+        Part(rounded_box((1.35, 1.35, 0.08), 0.03, (-0.2, 0, 1.86), c), "paint"),
+        Part(rounded_box((0.5, 0.9, 0.45), 0.08, (-0.6, 0, 1.0), DARK), "satin"),
+        Part(box((0.02, 1.05, 0.6), (0.36, 0, 1.5), (0.03, 0.035, 0.04)), "glass"),
+        Part(box((0.1, 1.3, 0.25), (1.42, 0, 0.5), DARK), "satin"),
+        Part(cylinder(0.06, 0.12, (0.8, 0.35, 0.02), 14).moved((-0.2, 0, 1.9)), "satin"),
+        Part(join([ball(0.08, (1.38, s * 0.45, 0.9), (0.7, 0.7, 0.7), 12) for s in (-1, 1)]), "glass"),
+    ]
     return thing("baggage tractor", *parts, *_wheels((0.9, -0.9), 0.6, 0.32, rng))
 
 
@@ -359,19 +381,43 @@ def belt_loader(rng: np.random.Generator) -> Thing:
     """A belt loader, belt raised towards +x."""
     c = _paint(rng)
     angle = rng.uniform(0.16, 0.3)
-    belt = join([box((7.4, 0.75, 0.22), (0, 0, 0), c), box((7.4, 0.6, 0.03), (0, 0, 0.12), (0.03, 0.03, 0.03)), *(box((7.4, 0.04, 0.04), (0, s * 0.42, z), c * 0.9) for s in (-1, 1) for z in (0.3, 0.5)), *(box((0.04, 0.04, 0.42), (x, s * 0.42, 0.3), c * 0.9) for x in np.arange(-3.5, 3.6, 1.0) for s in (-1, 1))])  # fmt: skip
+    belt = join(
+        [
+            box((7.4, 0.75, 0.22), (0, 0, 0), c),
+            box((7.4, 0.6, 0.03), (0, 0, 0.12), (0.03, 0.03, 0.03)),
+            *(box((7.4, 0.04, 0.04), (0, s * 0.42, z), c * 0.9) for s in (-1, 1) for z in (0.3, 0.5)),
+            *(
+                box((0.04, 0.04, 0.42), (x, s * 0.42, 0.3), c * 0.9)
+                for x in np.arange(-3.5, 3.6, 1.0)
+                for s in (-1, 1)
+            ),
+        ]
+    )
     belt = belt.turned(pitch=-angle).moved((0.6, 0.3, 1.55))
-    parts = [Part(belt, "satin", "dirty"), Part(rounded_box((5.0, 1.7, 0.5), 0.08, (-0.2, 0, 0.62), c), "paint"), Part(rounded_box((1.2, 0.75, 1.0), 0.08, (-1.0, -0.62, 1.2), c), "paint"),
-             Part(box((0.05, 0.6, 0.5), (-0.4, -0.62, 1.45), DARK), "glass"), Part(join([box((0.12, 0.12, 1.2), (1.2, s * 0.3 + 0.3, 1.2), (0.3, 0.3, 0.3)) for s in (-1, 1)]), "metal")]  # fmt: skip
+    parts = [
+        Part(belt, "satin", "dirty"),
+        Part(rounded_box((5.0, 1.7, 0.5), 0.08, (-0.2, 0, 0.62), c), "paint"),
+        Part(rounded_box((1.2, 0.75, 1.0), 0.08, (-1.0, -0.62, 1.2), c), "paint"),
+        Part(box((0.05, 0.6, 0.5), (-0.4, -0.62, 1.45), DARK), "glass"),
+        Part(
+            join([box((0.12, 0.12, 1.2), (1.2, s * 0.3 + 0.3, 1.2), (0.3, 0.3, 0.3)) for s in (-1, 1)]),
+            "metal",
+        ),
+    ]
     return thing("belt loader", *parts, *_wheels((-1.7, 1.5), 0.72, 0.36, rng))
 
 
 def pushback(rng: np.random.Generator) -> Thing:
     """A low, heavy pushback tractor."""
     c = _paint(rng)
-    parts = [Part(rounded_box((6.2, 2.6, 0.9), 0.15, (0, 0, 0.95), c), "paint", "dirty"), Part(rounded_box((1.5, 1.3, 1.0), 0.12, (1.9, 0.5, 1.75), c), "paint"),
-             Part(rounded_box((1.35, 1.34, 0.5), 0.06, (1.95, 0.5, 1.9), DARK), "glass"), Part(box((0.2, 2.5, 0.3), (3.1, 0, 0.7), DARK), "satin"), Part(tube([(3.1, 0, 0.6), (6.4, 0, 0.55)], 0.07, (0.6, 0.1, 0.05), 10), "paint"),
-             Part(cylinder(0.07, 0.15, (0.8, 0.35, 0.02), 14).moved((1.9, 0.5, 2.25)), "satin")]  # fmt: skip
+    parts = [
+        Part(rounded_box((6.2, 2.6, 0.9), 0.15, (0, 0, 0.95), c), "paint", "dirty"),
+        Part(rounded_box((1.5, 1.3, 1.0), 0.12, (1.9, 0.5, 1.75), c), "paint"),
+        Part(rounded_box((1.35, 1.34, 0.5), 0.06, (1.95, 0.5, 1.9), DARK), "glass"),
+        Part(box((0.2, 2.5, 0.3), (3.1, 0, 0.7), DARK), "satin"),
+        Part(tube([(3.1, 0, 0.6), (6.4, 0, 0.55)], 0.07, (0.6, 0.1, 0.05), 10), "paint"),
+        Part(cylinder(0.07, 0.15, (0.8, 0.35, 0.02), 14).moved((1.9, 0.5, 2.25)), "satin"),
+    ]
     return thing("pushback tractor", *parts, *_wheels((-1.9, 1.9), 1.1, 0.55, rng, 0.4))
 
 
@@ -389,8 +435,15 @@ def fuel_truck(rng: np.random.Generator) -> Thing:
         (0.74, 0.74, 0.73),
     )
     band = box((5.4, 2.33, 0.25), (-1.4, 0, 2.1), (0.50, 0.06, 0.04))
-    parts = [Part(tank, "paint"), Part(band, "paint"), Part(rounded_box((1.9, 2.3, 1.9), 0.18, (3.1, 0, 1.75), c), "paint"), Part(rounded_box((0.9, 2.1, 0.75), 0.1, (3.62, 0, 2.15), DARK), "glass"),
-             Part(rounded_box((0.9, 2.33, 0.65), 0.08, (3.3, 0, 2.15), DARK), "glass"), Part(box((8.6, 1.0, 0.3), (-0.4, 0, 0.9), DARK), "matte"), Part(rounded_box((1.6, 2.2, 0.8), 0.05, (-2.4, 0, 1.0), (0.4, 0.41, 0.42)), "satin")]  # fmt: skip
+    parts = [
+        Part(tank, "paint"),
+        Part(band, "paint"),
+        Part(rounded_box((1.9, 2.3, 1.9), 0.18, (3.1, 0, 1.75), c), "paint"),
+        Part(rounded_box((0.9, 2.1, 0.75), 0.1, (3.62, 0, 2.15), DARK), "glass"),
+        Part(rounded_box((0.9, 2.33, 0.65), 0.08, (3.3, 0, 2.15), DARK), "glass"),
+        Part(box((8.6, 1.0, 0.3), (-0.4, 0, 0.9), DARK), "matte"),
+        Part(rounded_box((1.6, 2.2, 0.8), 0.05, (-2.4, 0, 1.0), (0.4, 0.41, 0.42)), "satin"),
+    ]
     return thing("fuel truck", *parts, *_wheels((3.0, -2.9, -4.0), 1.0, 0.5, rng, 0.3))
 
 
@@ -480,15 +533,18 @@ def cone(rng: np.random.Generator) -> Thing:
     """A safety cone with white bands."""
     h = rng.uniform(0.6, 0.9)
     orange, white = np.array([0.80, 0.16, 0.02]) * rng.uniform(0.8, 1.05), (0.72, 0.72, 0.7)
-    at = lambda f: (0.15 * (1 - f) + 0.03 * f, 0.04 + f * (h - 0.04))
-    sections = [
+
+    def ring(f: float) -> tuple[float, float]:
+        return 0.15 * (1 - f) + 0.03 * f, 0.04 + f * (h - 0.04)
+
+    sections: list[tuple[float, float, Vec]] = [
         (0.0, 0.35, orange),
         (0.35, 0.52, white),
         (0.52, 0.68, orange),
         (0.68, 0.84, white),
         (0.84, 1.0, orange),
     ]
-    rings = [lathe([at(a), at(b)], c, 24) for a, b, c in sections]
+    rings = [lathe([ring(a), ring(b)], c, 24) for a, b, c in sections]
     return thing(
         "cone",
         (

@@ -1,7 +1,7 @@
 """An apron's ground: concrete slabs or asphalt, with stand, road and taxi markings, rubber, oil and drains.
 
-Each stand is a frame of its own: (u, v) with u along the lead-in line towards the terminal and v to its left; the
-aircraft's nose is at u = 0.
+Each stand is a frame of its own: (u, v) with u along the lead-in line towards the terminal and v to its left;
+the aircraft's nose is at u = 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Apron scenes: the road at the head of the stands, a stand itself, and a taxilane. x runs ahead of the camera."""
+"""Apron scenes: the road at the head of the stands, a stand, a taxilane. x runs ahead of the camera."""
 
 from __future__ import annotations
 

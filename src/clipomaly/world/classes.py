@@ -1,4 +1,4 @@
-"""The known classes of both domains: ids in the truth's label images are places in the shipped vocabularies."""
+"""The known classes of both domains: ids in the label images are places in the shipped vocabularies."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ VOCABULARIES: dict[str, str] = {"road": "cityscapes", "apron": "airside"}
 _ALIASES: dict[str, dict[str, str]] = {
     "road": {},
     "apron": {
-        "marking": "stand marking", "container": "unit load device", "cone": "traffic cone", "chock": "wheel chock",
-        "person": "ground crew", "vegetation": "trees", "vehicle": "car",
+        "marking": "stand marking",
+        "container": "unit load device",
+        "cone": "traffic cone",
+        "chock": "wheel chock",
+        "person": "ground crew",
+        "vegetation": "trees",
+        "vehicle": "car",
     },
-}  # fmt: skip
+}
 
 
 @functools.cache

@@ -8,14 +8,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from clipomaly.world.implicit import Bone, skin
-from clipomaly.world.mesh import Mesh, ball, cylinder, join, make, rounded_box, torus, tube
+from clipomaly.world.mesh import Mesh, Vec, ball, cylinder, join, make, rounded_box, torus, tube
 from clipomaly.world.things import Part, Thing, thing
 
 SKINS = [(0.50, 0.31, 0.22), (0.35, 0.20, 0.13), (0.60, 0.40, 0.30), (0.14, 0.075, 0.045), (0.55, 0.36, 0.26)]
 CLOTHES = [
-    (0.02, 0.025, 0.04), (0.03, 0.05, 0.14), (0.25, 0.25, 0.26), (0.30, 0.03, 0.03), (0.55, 0.53, 0.48),
-    (0.08, 0.12, 0.06), (0.40, 0.30, 0.18), (0.05, 0.05, 0.05), (0.10, 0.20, 0.30), (0.45, 0.36, 0.04),
-]  # fmt: skip
+    (0.02, 0.025, 0.04),
+    (0.03, 0.05, 0.14),
+    (0.25, 0.25, 0.26),
+    (0.30, 0.03, 0.03),
+    (0.55, 0.53, 0.48),
+    (0.08, 0.12, 0.06),
+    (0.40, 0.30, 0.18),
+    (0.05, 0.05, 0.05),
+    (0.10, 0.20, 0.30),
+    (0.45, 0.36, 0.04),
+]
 
 
 def person(
@@ -42,16 +50,27 @@ def person(
         else:
             kx, kz = fore * 0.55 + 0.03, knee
             ax, az = fore - (0.10 if k < 0 and walking else 0.0), ankle + (0.06 if k < 0 and walking else 0.0)
-        bones += [Bone((0, side, hip), (kx, side, kz), 0.092, 0.066, legs), Bone((kx, side, kz), (ax, side, az), 0.066, 0.046, legs),
-                  Bone((ax - 0.03, side, az - 0.035), (ax + 0.15, side, az - 0.05), 0.045, 0.036, shoe)]  # fmt: skip
+        bones += [
+            Bone((0, side, hip), (kx, side, kz), 0.092, 0.066, legs),
+            Bone((kx, side, kz), (ax, side, az), 0.066, 0.046, legs),
+            Bone((ax - 0.03, side, az - 0.035), (ax + 0.15, side, az - 0.05), 0.045, 0.036, shoe),
+        ]
         arm = -fore
         elbow = (arm * 0.4 - 0.02, side * 2.6, 1.12) if not sitting else (0.16, side * 2.5, 1.15)
         hand = (arm * 0.9 + 0.1, side * 2.6, 0.90) if not sitting else (0.42, side * 2.2, 1.06)
-        bones += [Bone((0, side * 2.0, 1.42), elbow, 0.058, 0.045, coat), Bone(elbow, hand, 0.045, 0.034, coat),
-                  Bone(hand, (hand[0] + 0.05, hand[1], hand[2] - 0.07), 0.036, 0.028, face)]  # fmt: skip
-    bones += [Bone((0, -0.05, 0.95), (0, 0.05, 0.95), 0.115, 0.115, legs), Bone((0, -0.04, 1.05), (0, 0.04, 1.05), 0.115, 0.115, coat),
-              Bone((0.0, -0.09, 1.33), (0.0, 0.09, 1.33), 0.118, 0.118, coat), Bone((0, -0.14, 1.43), (0, 0.14, 1.43), 0.062, 0.062, coat),
-              Bone((0, 0, 1.45), (0.015, 0, 1.54), 0.055, 0.05, face), Bone((0.02, 0, 1.60), (0.03, 0, 1.66), 0.086, 0.092, face)]  # fmt: skip
+        bones += [
+            Bone((0, side * 2.0, 1.42), elbow, 0.058, 0.045, coat),
+            Bone(elbow, hand, 0.045, 0.034, coat),
+            Bone(hand, (hand[0] + 0.05, hand[1], hand[2] - 0.07), 0.036, 0.028, face),
+        ]
+    bones += [
+        Bone((0, -0.05, 0.95), (0, 0.05, 0.95), 0.115, 0.115, legs),
+        Bone((0, -0.04, 1.05), (0, 0.04, 1.05), 0.115, 0.115, coat),
+        Bone((0.0, -0.09, 1.33), (0.0, 0.09, 1.33), 0.118, 0.118, coat),
+        Bone((0, -0.14, 1.43), (0, 0.14, 1.43), 0.062, 0.062, coat),
+        Bone((0, 0, 1.45), (0.015, 0, 1.54), 0.055, 0.05, face),
+        Bone((0.02, 0, 1.60), (0.03, 0, 1.66), 0.086, 0.092, face),
+    ]
     if vest:
         helmet = [(0.75, 0.75, 0.72), (0.7, 0.45, 0.02), hair][rng.integers(3)]
         bones.append(Bone((0.005, 0, 1.69), (0.005, 0, 1.71), 0.098, 0.09, helmet))
@@ -96,12 +115,32 @@ def bicycle(rng: np.random.Generator, name: str = "bicycle") -> Thing:
             for a in np.arange(14) * 2 * np.pi / 14
         ]
         parts += [Part(tyre, "matte"), Part(join(spokes), "metal")]
-    bar = lambda a, b, w=0.016: tube([a, b], w, paint, 8)
+
+    def bar(a: Vec, b: Vec, w: float = 0.016) -> Mesh:
+        return tube([a, b], w, paint, 8)
+
     crank, seat, head = (-0.08, 0, 0.29), (-0.22, 0, 0.82), (0.36, 0, 0.80)
-    frame = [bar(crank, seat), bar(crank, (0.40, 0, 0.68)), bar((-0.19, 0, 0.74), head), bar(head, (0.40, 0, 0.66), 0.02), bar((0.40, 0, 0.66), (0.52, 0, r), 0.013),
-             bar(crank, (-0.52, 0, r), 0.01), bar((-0.2, 0, 0.74), (-0.52, 0, r), 0.01), bar(head, (0.34, 0, 0.98), 0.013), bar((0.34, -0.27, 1.0), (0.34, 0.27, 1.0), 0.013)]  # fmt: skip
-    parts += [Part(join(frame), "paint"), Part(rounded_box((0.26, 0.14, 0.06), 0.025, (-0.24, 0, 0.88), black), "satin"),
-              Part(cylinder(0.09, 0.012, (0.3, 0.3, 0.3), 20).turned(roll=np.pi / 2).moved((crank[0], 0.03, crank[2])), "metal")]  # fmt: skip
+    frame = [
+        bar(crank, seat),
+        bar(crank, (0.40, 0, 0.68)),
+        bar((-0.19, 0, 0.74), head),
+        bar(head, (0.40, 0, 0.66), 0.02),
+        bar((0.40, 0, 0.66), (0.52, 0, r), 0.013),
+        bar(crank, (-0.52, 0, r), 0.01),
+        bar((-0.2, 0, 0.74), (-0.52, 0, r), 0.01),
+        bar(head, (0.34, 0, 0.98), 0.013),
+        bar((0.34, -0.27, 1.0), (0.34, 0.27, 1.0), 0.013),
+    ]
+    parts += [
+        Part(join(frame), "paint"),
+        Part(rounded_box((0.26, 0.14, 0.06), 0.025, (-0.24, 0, 0.88), black), "satin"),
+        Part(
+            cylinder(0.09, 0.012, (0.3, 0.3, 0.3), 20)
+            .turned(roll=np.pi / 2)
+            .moved((crank[0], 0.03, crank[2])),
+            "metal",
+        ),
+    ]
     return Thing(name, tuple(parts))
 
 
@@ -124,53 +163,149 @@ class Beast:
 
 
 BEASTS: dict[str, Beast] = {
-    "deer": Beast(0.95, 0.95, 0.20, 0.45, 55, 0.24, 0.035, 0.12, [(0.26, 0.15, 0.07), (0.20, 0.12, 0.06)], (0.40, 0.30, 0.2), 0.14, "antlers"),
-    "roe deer": Beast(0.70, 0.70, 0.15, 0.34, 60, 0.19, 0.026, 0.05, [(0.30, 0.16, 0.07)], (0.42, 0.32, 0.22), 0.12),
+    "deer": Beast(
+        0.95,
+        0.95,
+        0.20,
+        0.45,
+        55,
+        0.24,
+        0.035,
+        0.12,
+        [(0.26, 0.15, 0.07), (0.20, 0.12, 0.06)],
+        (0.40, 0.30, 0.2),
+        0.14,
+        "antlers",
+    ),
+    "roe deer": Beast(
+        0.70, 0.70, 0.15, 0.34, 60, 0.19, 0.026, 0.05, [(0.30, 0.16, 0.07)], (0.42, 0.32, 0.22), 0.12
+    ),
     "moose": Beast(1.75, 1.7, 0.40, 0.50, 25, 0.52, 0.062, 0.08, [(0.07, 0.045, 0.03)], None, 0.2, "palms"),
-    "cow": Beast(1.35, 1.55, 0.36, 0.45, 15, 0.42, 0.065, 0.7, [(0.65, 0.62, 0.56), (0.20, 0.09, 0.04), (0.03, 0.025, 0.025)], None, 0.13, "patches"),
-    "horse": Beast(1.50, 1.55, 0.30, 0.75, 50, 0.45, 0.055, 0.75, [(0.16, 0.07, 0.03), (0.05, 0.03, 0.02), (0.4, 0.38, 0.35)], None, 0.1, "mane"),
+    "cow": Beast(
+        1.35,
+        1.55,
+        0.36,
+        0.45,
+        15,
+        0.42,
+        0.065,
+        0.7,
+        [(0.65, 0.62, 0.56), (0.20, 0.09, 0.04), (0.03, 0.025, 0.025)],
+        None,
+        0.13,
+        "patches",
+    ),
+    "horse": Beast(
+        1.50,
+        1.55,
+        0.30,
+        0.75,
+        50,
+        0.45,
+        0.055,
+        0.75,
+        [(0.16, 0.07, 0.03), (0.05, 0.03, 0.02), (0.4, 0.38, 0.35)],
+        None,
+        0.1,
+        "mane",
+    ),
     "zebra": Beast(1.30, 1.35, 0.28, 0.60, 50, 0.38, 0.05, 0.5, [(0.62, 0.60, 0.56)], None, 0.11, "stripes"),
     "sheep": Beast(0.70, 0.85, 0.27, 0.22, 30, 0.20, 0.032, 0.12, [(0.58, 0.53, 0.44)], None, 0.09, "wool"),
-    "goat": Beast(0.70, 0.75, 0.18, 0.28, 50, 0.20, 0.03, 0.1, [(0.50, 0.46, 0.4), (0.12, 0.08, 0.05)], None, 0.1, "horns"),
+    "goat": Beast(
+        0.70,
+        0.75,
+        0.18,
+        0.28,
+        50,
+        0.20,
+        0.03,
+        0.1,
+        [(0.50, 0.46, 0.4), (0.12, 0.08, 0.05)],
+        None,
+        0.1,
+        "horns",
+    ),
     "pig": Beast(0.70, 1.05, 0.28, 0.12, 0, 0.28, 0.05, 0.1, [(0.60, 0.36, 0.30)], None, 0.1),
     "wild boar": Beast(0.75, 0.95, 0.25, 0.14, -5, 0.34, 0.04, 0.15, [(0.06, 0.045, 0.035)], None, 0.1),
-    "dog": Beast(0.55, 0.55, 0.12, 0.18, 45, 0.18, 0.026, 0.32, [(0.28, 0.17, 0.07), (0.03, 0.025, 0.02), (0.5, 0.42, 0.3)], None, 0.09, "tail up"),
-    "wolf": Beast(0.75, 0.75, 0.16, 0.24, 30, 0.24, 0.032, 0.38, [(0.25, 0.23, 0.20)], (0.45, 0.42, 0.36), 0.1),
-    "fox": Beast(0.38, 0.42, 0.08, 0.12, 30, 0.13, 0.017, 0.34, [(0.42, 0.16, 0.04)], (0.55, 0.5, 0.42), 0.08, "bushy"),
-    "cat": Beast(0.26, 0.30, 0.065, 0.06, 35, 0.09, 0.016, 0.26, [(0.05, 0.045, 0.04), (0.36, 0.22, 0.10), (0.3, 0.3, 0.3)], None, 0.045, "tail up"),
-    "hare": Beast(0.28, 0.32, 0.09, 0.07, 50, 0.09, 0.018, 0.05, [(0.28, 0.20, 0.12)], (0.5, 0.45, 0.38), 0.13),
+    "dog": Beast(
+        0.55,
+        0.55,
+        0.12,
+        0.18,
+        45,
+        0.18,
+        0.026,
+        0.32,
+        [(0.28, 0.17, 0.07), (0.03, 0.025, 0.02), (0.5, 0.42, 0.3)],
+        None,
+        0.09,
+        "tail up",
+    ),
+    "wolf": Beast(
+        0.75, 0.75, 0.16, 0.24, 30, 0.24, 0.032, 0.38, [(0.25, 0.23, 0.20)], (0.45, 0.42, 0.36), 0.1
+    ),
+    "fox": Beast(
+        0.38, 0.42, 0.08, 0.12, 30, 0.13, 0.017, 0.34, [(0.42, 0.16, 0.04)], (0.55, 0.5, 0.42), 0.08, "bushy"
+    ),
+    "cat": Beast(
+        0.26,
+        0.30,
+        0.065,
+        0.06,
+        35,
+        0.09,
+        0.016,
+        0.26,
+        [(0.05, 0.045, 0.04), (0.36, 0.22, 0.10), (0.3, 0.3, 0.3)],
+        None,
+        0.045,
+        "tail up",
+    ),
+    "hare": Beast(
+        0.28, 0.32, 0.09, 0.07, 50, 0.09, 0.018, 0.05, [(0.28, 0.20, 0.12)], (0.5, 0.45, 0.38), 0.13
+    ),
     "badger": Beast(0.30, 0.50, 0.13, 0.08, 0, 0.15, 0.026, 0.12, [(0.18, 0.17, 0.16)], None, 0.03),
     "elephant": Beast(2.7, 2.4, 0.75, 0.3, 10, 0.75, 0.19, 0.9, [(0.19, 0.175, 0.16)], None, 0.6, "trunk"),
     "camel": Beast(1.85, 1.5, 0.38, 0.95, 40, 0.36, 0.065, 0.4, [(0.42, 0.29, 0.16)], None, 0.07, "hump"),
     "kangaroo": Beast(0.9, 0.6, 0.2, 0.26, 55, 0.17, 0.05, 0.7, [(0.30, 0.20, 0.13)], None, 0.13),
     "bear": Beast(1.0, 1.25, 0.34, 0.2, 5, 0.32, 0.085, 0.05, [(0.08, 0.05, 0.03)], None, 0.07),
-    "donkey": Beast(1.1, 1.1, 0.24, 0.48, 40, 0.36, 0.042, 0.4, [(0.25, 0.22, 0.20)], (0.5, 0.47, 0.42), 0.2, "mane"),
-    "raccoon": Beast(0.28, 0.40, 0.11, 0.06, 10, 0.12, 0.022, 0.25, [(0.22, 0.20, 0.18)], None, 0.04, "bushy"),
-}  # fmt: skip
+    "donkey": Beast(
+        1.1, 1.1, 0.24, 0.48, 40, 0.36, 0.042, 0.4, [(0.25, 0.22, 0.20)], (0.5, 0.47, 0.42), 0.2, "mane"
+    ),
+    "raccoon": Beast(
+        0.28, 0.40, 0.11, 0.06, 10, 0.12, 0.022, 0.25, [(0.22, 0.20, 0.18)], None, 0.04, "bushy"
+    ),
+}
 
 
 def beast(name: str, rng: np.random.Generator) -> Thing:
     """One animal of `BEASTS`, facing +x, walking or standing."""
     b = BEASTS[name]
     k = rng.uniform(0.88, 1.12)
-    coat = np.array(b.coat[rng.integers(len(b.coat))]) * rng.uniform(0.85, 1.15)
+    coat = np.array(b.coat[int(rng.integers(len(b.coat)))]) * rng.uniform(0.85, 1.15)
     belly = coat if b.belly is None else np.array(b.belly)
     dark = coat * 0.45
     h, length, g = b.height, b.length, b.girth
     z = h - g * 0.95
     front, rear = length / 2, -length / 2
     step = rng.uniform(0.05, 0.22) * h * rng.choice([0.2, 1.0])
-    bones = [Bone((rear + g * 0.6, 0, z), (0, 0, z - g * 0.06), g * 0.92, g * 0.95, coat), Bone((0, 0, z - g * 0.06), (front - g * 0.6, 0, z), g * 0.95, g * 0.98, coat),
-             Bone((rear * 0.5, 0, z - g * 0.32), (front * 0.6, 0, z - g * 0.34), g * 0.68, g * 0.68, belly)]  # fmt: skip
+    bones = [
+        Bone((rear + g * 0.6, 0, z), (0, 0, z - g * 0.06), g * 0.92, g * 0.95, coat),
+        Bone((0, 0, z - g * 0.06), (front - g * 0.6, 0, z), g * 0.95, g * 0.98, coat),
+        Bone((rear * 0.5, 0, z - g * 0.32), (front * 0.6, 0, z - g * 0.34), g * 0.68, g * 0.68, belly),
+    ]
     for x, sign in ((front - g * 0.75, 1), (rear + g * 0.6, -1)):
         for side, phase in ((1, 1), (-1, -1)):
             y = side * g * 0.55
             fore = step * phase * sign
-            top = (x, y * 0.85, z - g * 0.1)
+            hip = (x, y * 0.85, z - g * 0.1)
             knee = (x + fore * 0.5 + (0.03 if sign > 0 else -0.10) * h, y, h * 0.30)
             foot = (x + fore, y, b.leg * 0.7)
-            bones += [Bone(top, knee, max(g * (0.42 if sign > 0 else 0.52), b.leg * 1.3), b.leg * 1.15, coat), Bone(knee, foot, b.leg * 1.1, b.leg * 0.8, coat * 0.8),
-                      Bone(foot, (foot[0] + b.leg * 0.9, y, b.leg * 0.6), b.leg * 0.95, b.leg * 0.85, dark)]  # fmt: skip
+            bones += [
+                Bone(hip, knee, max(g * (0.42 if sign > 0 else 0.52), b.leg * 1.3), b.leg * 1.15, coat),
+                Bone(knee, foot, b.leg * 1.1, b.leg * 0.8, coat * 0.8),
+                Bone(foot, (foot[0] + b.leg * 0.9, y, b.leg * 0.6), b.leg * 0.95, b.leg * 0.85, dark),
+            ]
     bow = np.deg2rad(b.neck_angle + rng.uniform(-12, 12))
     grazing = b.extra not in ("trunk", "hump") and rng.uniform() < 0.15 and b.neck > 0.3
     if grazing:
@@ -183,8 +318,12 @@ def beast(name: str, rng: np.random.Generator) -> Thing:
     nose_way /= np.linalg.norm(nose_way)
     hr = b.head * 0.30
     nose = top + nose_way * b.head * 0.9
-    bones += [Bone(base, top, g * 0.62, hr * 1.05, coat), Bone(top, top + nose_way * b.head * 0.3, hr * 1.1, hr, coat),
-              Bone(top + nose_way * b.head * 0.3, nose, hr * 0.85, hr * 0.52, coat * 0.9), Bone(nose, nose + nose_way * hr * 0.2, hr * 0.5, hr * 0.42, dark)]  # fmt: skip
+    bones += [
+        Bone(base, top, g * 0.62, hr * 1.05, coat),
+        Bone(top, top + nose_way * b.head * 0.3, hr * 1.1, hr, coat),
+        Bone(top + nose_way * b.head * 0.3, nose, hr * 0.85, hr * 0.52, coat * 0.9),
+        Bone(nose, nose + nose_way * hr * 0.2, hr * 0.5, hr * 0.42, dark),
+    ]
     across = np.array([-np.sin(turn), np.cos(turn), 0])
     for s in (-1, 1):
         root = top + s * across * hr * 0.8 + np.array([0, 0, hr * 0.6])
@@ -340,18 +479,38 @@ class Fowl:
 
 BIRDS: dict[str, Fowl] = {
     "crow": Fowl(0.34, (0.012, 0.012, 0.014), (0.01, 0.01, 0.012), (0.012,) * 3, (0.02,) * 3, 0.08, 0.04),
-    "seagull": Fowl(0.38, (0.75, 0.75, 0.73), (0.35, 0.37, 0.40), (0.78, 0.78, 0.76), (0.7, 0.5, 0.05), 0.09, 0.06),
-    "pigeon": Fowl(0.24, (0.18, 0.20, 0.24), (0.24, 0.26, 0.30), (0.08, 0.13, 0.12), (0.1, 0.1, 0.1), 0.05, 0.05),
+    "seagull": Fowl(
+        0.38, (0.75, 0.75, 0.73), (0.35, 0.37, 0.40), (0.78, 0.78, 0.76), (0.7, 0.5, 0.05), 0.09, 0.06
+    ),
+    "pigeon": Fowl(
+        0.24, (0.18, 0.20, 0.24), (0.24, 0.26, 0.30), (0.08, 0.13, 0.12), (0.1, 0.1, 0.1), 0.05, 0.05
+    ),
     "goose": Fowl(0.60, (0.24, 0.20, 0.16), (0.18, 0.15, 0.12), (0.02, 0.02, 0.02), (0.03,) * 3, 0.13, 0.32),
-    "swan": Fowl(0.85, (0.78, 0.77, 0.73), (0.76, 0.75, 0.71), (0.78, 0.77, 0.73), (0.6, 0.2, 0.02), 0.12, 0.60),
-    "duck": Fowl(0.40, (0.22, 0.19, 0.15), (0.14, 0.12, 0.1), (0.02, 0.12, 0.05), (0.5, 0.4, 0.05), 0.06, 0.12),
-    "chicken": Fowl(0.36, (0.35, 0.16, 0.06), (0.28, 0.12, 0.05), (0.45, 0.2, 0.08), (0.5, 0.35, 0.1), 0.10, 0.12, 0.5),
-    "turkey": Fowl(0.70, (0.05, 0.04, 0.035), (0.08, 0.06, 0.045), (0.35, 0.08, 0.07), (0.4, 0.3, 0.2), 0.22, 0.25, 0.5),
-    "peacock": Fowl(0.60, (0.01, 0.06, 0.18), (0.14, 0.11, 0.07), (0.01, 0.07, 0.22), (0.2, 0.2, 0.2), 0.20, 0.30, 0.5),
-    "heron": Fowl(0.55, (0.32, 0.34, 0.37), (0.25, 0.27, 0.30), (0.6, 0.6, 0.6), (0.6, 0.4, 0.05), 0.38, 0.45, 0.6),
-    "ostrich": Fowl(1.10, (0.02, 0.02, 0.02), (0.025, 0.025, 0.025), (0.45, 0.33, 0.27), (0.4, 0.3, 0.2), 1.05, 0.95, 0.2),
-    "owl": Fowl(0.34, (0.30, 0.23, 0.14), (0.22, 0.16, 0.10), (0.34, 0.27, 0.18), (0.15, 0.13, 0.1), 0.05, 0.01, 1.2),
-}  # fmt: skip
+    "swan": Fowl(
+        0.85, (0.78, 0.77, 0.73), (0.76, 0.75, 0.71), (0.78, 0.77, 0.73), (0.6, 0.2, 0.02), 0.12, 0.60
+    ),
+    "duck": Fowl(
+        0.40, (0.22, 0.19, 0.15), (0.14, 0.12, 0.1), (0.02, 0.12, 0.05), (0.5, 0.4, 0.05), 0.06, 0.12
+    ),
+    "chicken": Fowl(
+        0.36, (0.35, 0.16, 0.06), (0.28, 0.12, 0.05), (0.45, 0.2, 0.08), (0.5, 0.35, 0.1), 0.10, 0.12, 0.5
+    ),
+    "turkey": Fowl(
+        0.70, (0.05, 0.04, 0.035), (0.08, 0.06, 0.045), (0.35, 0.08, 0.07), (0.4, 0.3, 0.2), 0.22, 0.25, 0.5
+    ),
+    "peacock": Fowl(
+        0.60, (0.01, 0.06, 0.18), (0.14, 0.11, 0.07), (0.01, 0.07, 0.22), (0.2, 0.2, 0.2), 0.20, 0.30, 0.5
+    ),
+    "heron": Fowl(
+        0.55, (0.32, 0.34, 0.37), (0.25, 0.27, 0.30), (0.6, 0.6, 0.6), (0.6, 0.4, 0.05), 0.38, 0.45, 0.6
+    ),
+    "ostrich": Fowl(
+        1.10, (0.02, 0.02, 0.02), (0.025, 0.025, 0.025), (0.45, 0.33, 0.27), (0.4, 0.3, 0.2), 1.05, 0.95, 0.2
+    ),
+    "owl": Fowl(
+        0.34, (0.30, 0.23, 0.14), (0.22, 0.16, 0.10), (0.34, 0.27, 0.18), (0.15, 0.13, 0.1), 0.05, 0.01, 1.2
+    ),
+}
 
 
 def bird(name: str, rng: np.random.Generator) -> Thing:
@@ -369,8 +528,13 @@ def bird(name: str, rng: np.random.Generator) -> Thing:
     hr = r * (0.42 if f.neck > 0.2 else 0.6) * (1.5 if name == "owl" else 1.0)
     body, wing = np.array(f.body) * rng.uniform(0.85, 1.15), np.array(f.wing)
     bend = (chest + head) / 2 + np.array([0.15 * f.neck, 0, -0.1 * f.neck])
-    bones = [Bone(chest, rump, r, r * 0.72, body), Bone(rump, rump - way * n * 0.28, r * 0.6, r * 0.12, wing),
-             Bone(chest + way * r * 0.3, bend, r * 0.6, hr * 0.7, f.head if f.neck > 0.2 else body), Bone(bend, head, hr * 0.7, hr * 0.8, f.head), Bone(head, head + look * hr * 0.4, hr, hr * 0.8, f.head)]  # fmt: skip
+    bones = [
+        Bone(chest, rump, r, r * 0.72, body),
+        Bone(rump, rump - way * n * 0.28, r * 0.6, r * 0.12, wing),
+        Bone(chest + way * r * 0.3, bend, r * 0.6, hr * 0.7, f.head if f.neck > 0.2 else body),
+        Bone(bend, head, hr * 0.7, hr * 0.8, f.head),
+        Bone(head, head + look * hr * 0.4, hr, hr * 0.8, f.head),
+    ]
     for s in (-1, 1):
         bones += [
             Bone(

@@ -1,6 +1,6 @@
 """Grain: fine structure that a surface's colour varies by, computed where a ray hits it.
 
-Noise in three dimensions, bricks, wood and tiles, each in the coordinates in which the thing was built, so that it
+Noise in three dimensions, bricks, wood and tiles, each in the coordinates in which a thing was built, so that it
 sticks to things that move. Octaves finer than a pixel fade out.
 """
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def grain(mi: Any, dr: Any, kind: Any, p: Any, footprint: Any) -> Any:
-    """The factor by which a surface of `kind` (pattern, depth, frequency) is brighter or darker at place p."""
+    """By what factor a surface of `kind` (pattern, depth, frequency) is brighter at place p."""
 
     def noise(q: Any) -> Any:
         i = mi.Point3i(dr.floor(q))

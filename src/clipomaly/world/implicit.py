@@ -46,7 +46,7 @@ def skin(
     blend: float = 0.03,
     warp: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Mesh:
-    """The blended surface of bones, sampled every `resolution` metres; `warp` adds to the distance (fur, dents).
+    """The blended surface of bones, sampled every `resolution` metres; `warp` adds to the distance.
 
     >>> ball = skin([Bone((0, 0, 0), (0, 0, 0.01), 0.5, 0.5)], 0.1)
     >>> bool(abs(np.linalg.norm(ball.vertices, axis=1).mean() - 0.5) < 0.02)
@@ -82,7 +82,10 @@ def surface_nets(
     cells = shape - 1
     total = np.zeros((*cells, 3))
     count = np.zeros(cells)
-    corner = lambda i, j, k: value[i : i + cells[0], j : j + cells[1], k : k + cells[2]]
+
+    def corner(i: int, j: int, k: int) -> np.ndarray:
+        return value[i : i + cells[0], j : j + cells[1], k : k + cells[2]]
+
     for axis in range(3):
         for u in (0, 1):
             for v in (0, 1):

@@ -1,7 +1,7 @@
 """A LiDAR's sweep over a scene: a stated pattern, stated noise, and the class and instance of every return.
 
-Pattern: beams evenly spaced in elevation, columns evenly spaced over the full turn, all at one instant. Noise: the
-range has a Gaussian error; a return is lost by chance, and more often the flatter the ray grazes the surface.
+Pattern: beams evenly spaced in elevation, columns evenly spaced over the full turn, all at one instant.
+Noise: the range has a Gaussian error; a return is lost by chance, and more often the flatter the ray grazes.
 Points are in the sensor's axes (x forwards, y left, z up).
 """
 
@@ -48,7 +48,7 @@ class Scanner:
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """Points (x, y, z, intensity), and for each the class (lower 16 bits) and the instance (upper 16 bits)."""
+    """Points (x, y, z, intensity), and for each the class (lower 16 bits) and instance (upper 16 bits)."""
 
     points: Float[np.ndarray, "n 4"]
     labels: UInt32[np.ndarray, " n"]

@@ -1,4 +1,4 @@
-"""Scenes in the renderer's terms: one mesh for each kind of surface, so that every frame compiles to one kernel."""
+"""Scenes in the renderer's terms: one mesh a kind of surface, so that all frames compile to one kernel."""
 
 from __future__ import annotations
 

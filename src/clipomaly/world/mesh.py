@@ -64,7 +64,9 @@ def _cs(angle: float) -> tuple[float, float]:
     return float(np.cos(angle)), float(np.sin(angle))
 
 
-def make(vertices: np.ndarray, faces: np.ndarray, color: Vec = (0.5, 0.5, 0.5)) -> Mesh:
+def make(
+    vertices: np.ndarray, faces: np.ndarray | Sequence[Sequence[int]], color: Vec = (0.5, 0.5, 0.5)
+) -> Mesh:
     """A mesh in one colour."""
     vertices = np.asarray(vertices, float).reshape(-1, 3)
     colors = np.broadcast_to(np.asarray(color, float), vertices.shape)
@@ -96,7 +98,7 @@ def box(size: Vec, center: Vec = (0, 0, 0), color: Vec = (0.5, 0.5, 0.5)) -> Mes
     >>> box((2, 1, 1)).bounds.tolist()
     [[-1.0, -0.5, -0.5], [1.0, 0.5, 0.5]]
     """
-    corners = []
+    corners: list[np.ndarray] = []
     faces: list[list[int]] = []
     for axis in range(3):
         u, v = (axis + 1) % 3, (axis + 2) % 3
@@ -222,7 +224,7 @@ def loft(sections: Float[np.ndarray, "s k 3"], color: Vec = (0.5, 0.5, 0.5), cap
 
 def tube(
     points: Sequence[Vec] | np.ndarray,
-    radius: float | Sequence[float],
+    radius: float | Sequence[float] | np.ndarray,
     color: Vec = (0.5, 0.5, 0.5),
     n: int = 10,
 ) -> Mesh:
@@ -246,7 +248,7 @@ def tube(
 
 
 def superellipse(width: float, height: float, power: float = 4.0, n: int = 28) -> Float[np.ndarray, "n 2"]:
-    """A closed curve between an ellipse (power 2) and a rectangle (large power), centred, counter-clockwise."""
+    """A closed curve between an ellipse (power 2) and a rectangle (large power), counter-clockwise."""
     a = np.arange(n) * 2 * np.pi / n
     c, s = np.cos(a), np.sin(a)
     x = np.sign(c) * np.abs(c) ** (2 / power) * width / 2
@@ -261,7 +263,7 @@ def flat(mesh: Mesh) -> Mesh:
 
 
 def normals(mesh: Mesh) -> Float[np.ndarray, "n 3"]:
-    """Unit normals per vertex, weighted by area: smooth where vertices are shared, flat where they are not."""
+    """Unit normals per vertex, weighted by area: smooth where vertices are shared, else flat."""
     a, b, c = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
     face = np.cross(b - a, c - a)
     total = np.zeros_like(mesh.vertices)

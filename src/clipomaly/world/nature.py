@@ -1,4 +1,4 @@
-"""Trees, bushes, hedges and grass, from many small leaves: a canopy that lets light through as real ones do."""
+"""Trees, bushes, hedges and grass, from many small leaves: a canopy lets light through as real ones do."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def fbm(
     seed: int = 0,
     footprint: Float[np.ndarray, "h w"] | float = 0.0,
 ) -> Float[np.ndarray, "h w"]:
-    """Octaves of `field` from `frequency` (per metre) upwards; `footprint` is the size of a sample in metres."""
+    """Octaves of `field` from `frequency` (per metre) upwards; `footprint` is a sample's size in metres."""
     total = np.zeros_like(x, dtype=np.float32)
     for k in range(octaves):
         f = frequency * 2**k

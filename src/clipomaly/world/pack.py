@@ -5,10 +5,10 @@
     labels_masks/NAME_labels_semantic.png     0 known, 1 anomaly, 255 left out
     labels/NAME.png                           known classes by their place in the vocabulary, 255 unknown
     instances/NAME.png                        16 bit: number of the thing, 0 ground and sky
-    depth/NAME.png                            16 bit: metres × 256 along the optical axis, 0 none or beyond 255 m
+    depth/NAME.png                            16 bit: metres × 256 along the optical axis, 0 none, over 255 m
     lidar/NAME.bin  lidar_labels/NAME.label   float32 x y z intensity; uint32 class | instance << 16
     calib/NAME.txt                            KITTI's form
-    frames/NAME.json                          names, boxes, ranges, conditions, calibration, pose, time; written last
+    frames/NAME.json                          names, boxes, conditions, calibration, pose, time; written last
 
 `images` with `labels_masks` is the layout of SegmentMeIfYouCan, so that readers of it read a pack.
 """
@@ -134,9 +134,13 @@ def _claim(settings: PackSettings, out: Path) -> None:
     """Writes pack.json, or checks that the folder holds a pack of the same settings."""
     names = classes(settings.domain)
     about = {
-        **dataclasses.asdict(settings), "size": list(settings.size), "vocabulary": VOCABULARIES[settings.domain],
-        "classes": dict(enumerate(names)), "scanner": dataclasses.asdict(Scanner()), "frames_per_second": 1 / _PERIOD,
-    }  # fmt: skip
+        **dataclasses.asdict(settings),
+        "size": list(settings.size),
+        "vocabulary": VOCABULARIES[settings.domain],
+        "classes": dict(enumerate(names)),
+        "scanner": dataclasses.asdict(Scanner()),
+        "frames_per_second": 1 / _PERIOD,
+    }
     text = json.dumps(about, indent=1)
     path = out / "pack.json"
     if path.exists():
@@ -178,14 +182,19 @@ def render_frame(settings: PackSettings, number: int, out: Path) -> str:
         light = stage.radiance(eye, number)
         picture = develop(light, scene.sky, rng, scene.exposure, night=scene.conditions["light"] == "night")
         files[folder] = (f"{name}.jpg", _jpeg(picture, quality))
+    conditions = {k: v for k, v in scene.conditions.items() if k != "unknowns"}
     about = {
-        "name": name, "domain": settings.domain, "split": settings.split, "time_s": round(time, 3),
-        "scene": number // settings.drive, "vocabulary": VOCABULARIES[settings.domain],
-        "conditions": {k: v for k, v in scene.conditions.items() if k != "unknowns"} | {"jpeg_quality": quality},
+        "name": name,
+        "domain": settings.domain,
+        "split": settings.split,
+        "scene": number // settings.drive,
+        "time_s": round(time, 3),
+        "vocabulary": VOCABULARIES[settings.domain],
+        "conditions": conditions | {"jpeg_quality": quality},
         "unknowns": truth.unknowns(scene, instance, depth),
         "calibration": calibration.as_json(camera, scanner, stage.pose),
         "labels_sha256": hashlib.sha256(known.tobytes() + mask.tobytes() + instance.tobytes()).hexdigest(),
-    }  # fmt: skip
+    }
     for folder, (file, data) in files.items():
         (out / folder).mkdir(parents=True, exist_ok=True)
         write_whole(out / folder / file, data)

@@ -1,4 +1,4 @@
-"""What pavement looks like: asphalt and concrete with their wear, markings, cracks, patches, joints and water.
+"""What pavement looks like: asphalt and concrete with wear, markings, cracks, patches, joints and water.
 
 Every function paints on arrays of ground coordinates, so that any resolution can be asked for.
 """
@@ -71,7 +71,7 @@ def _patches(
 ) -> tuple[np.ndarray, Field]:
     """Rectangles of newer asphalt, with a sealed rim."""
     rng = np.random.default_rng([wear.seed, 5])
-    for _ in range(int(round(9 * wear.patches))):
+    for _ in range(round(9 * wear.patches)):
         cx, cy = rng.uniform(4, 60), rng.uniform(-5, 5)
         w, h, tone = rng.uniform(0.8, 5.0), rng.uniform(0.5, 2.2), rng.uniform(0.55, 1.2)
         wob = 0.04 * field(x * 2, y * 2, wear.seed + 7)
@@ -143,10 +143,14 @@ def wear_controls(wear: Wear) -> list[str]:
     ['wet pavement', 'cracks']
     """
     shown = {
-        "puddles": wear.puddles > 0.15, "reflections": wear.puddles > 0.15, "wet pavement": wear.wet > 0,
-        "cracks": wear.cracks > 0.4, "patches": wear.patches > 0.15, "oil stains": wear.stains > 0.4,
+        "puddles": wear.puddles > 0.15,
+        "reflections": wear.puddles > 0.15,
+        "wet pavement": wear.wet > 0,
+        "cracks": wear.cracks > 0.4,
+        "patches": wear.patches > 0.15,
+        "oil stains": wear.stains > 0.4,
         "rubber deposits": wear.rubber > 0.3,
-    }  # fmt: skip
+    }
     return [name for name, shows in shown.items() if shows]
 
 

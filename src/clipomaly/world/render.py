@@ -1,7 +1,7 @@
 """From a scene to pictures and to what every ray meets: Mitsuba's path tracer, driven ray by ray.
 
-The camera's rays are ours (distortion, jitter), and one function answers for the picture's truth and for the LiDAR,
-so that depth, labels and points agree exactly. Rays are given in the ego's axes.
+The camera's rays are ours (distortion, jitter), and one function answers for the picture's truth and for the
+LiDAR, so that depth, labels and points agree exactly. Rays are given in the ego's axes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from clipomaly.world.scene import Scene
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """How much work goes into a picture: samples a pixel, light bounces, texels along the ground's texture."""
+    """How much work goes into a picture: samples a pixel, light bounces, texels of the ground, leaves."""
 
     samples: int
     bounces: int
@@ -34,7 +34,7 @@ _SAMPLES_AT_ONCE = 8
 
 @dataclasses.dataclass(frozen=True)
 class Hits:
-    """What each ray meets first: distance (inf where nothing), instance number (−1 sky, 0 ground), place and slant.
+    """What each ray meets first: distance (inf: nothing), instance (−1 sky, 0 ground), place and slant.
 
     Places are in the scene's axes; the slant is |cos| of the angle between ray and surface normal.
     """
@@ -72,9 +72,10 @@ class Stage:
         face = np.array(si.prim_index)
         distance = np.where(valid, np.array(si.t, dtype=np.float64), np.inf)
         instance = np.full(len(distance), -1)
+        owner = self._loaded.faces
         for mesh in self._loaded.scene.shapes():
-            here = valid & (shape == int(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(mesh))[0]))
-            instance[here] = 0 if mesh.id() == "ground" else self._loaded.faces[mesh.id()][face[here]]
+            here = valid & (shape == np.array(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(mesh)))[0])
+            instance[here] = 0 if mesh.id() == "ground" else owner[mesh.id()][face[here]]
         slant = np.abs(np.einsum("in,ni->n", np.array(si.n), way))
         point = start + way * np.where(valid, distance, 0)[:, None]
         return Hits(distance, instance, point, np.where(valid, slant, 0))

@@ -32,8 +32,9 @@ def sample_scene(
     kind = wish.kind or drawn
     light, wet = sample_weather(rng, wish, _LIGHTS)
     road = _sample_road(rng, kind, split)
-    worn = rng.uniform(0, 1, 4)
-    wear = pv.Wear(*worn, rubber=0, wet=wet, puddles=wet * float(rng.uniform(0.2, 0.9)), seed=road.seed)
+    tone, cracks, patches, stains = (float(v) for v in rng.uniform(0, 1, 4))
+    puddles = wet * float(rng.uniform(0.2, 0.9))
+    wear = pv.Wear(tone, cracks, patches, stains, 0.0, wet, puddles, road.seed)
     camera = sample_camera(rng, wish, (48, 72), (1.2, 1.75))
     ground, controls = surface(road, wear, rng)
     plot = Plot("road", rng, split, wish.detail)
@@ -45,8 +46,13 @@ def sample_scene(
     _traffic(road, plot)
     controls += pv.wear_controls(wear) + (["shadows"] if light in ("clear", "cloudy", "low sun") else [])
     conditions: dict[str, object] = {
-        "scene": kind, "light": light, "wet": round(wet, 2), "surface": "asphalt", "unknowns": listed, "controls": controls,
-    }  # fmt: skip
+        "scene": kind,
+        "light": light,
+        "wet": round(wet, 2),
+        "surface": "asphalt",
+        "unknowns": listed,
+        "controls": controls,
+    }
     sky = sample_sky(rng, light, split)
     # A drive of ten frames a second for a second or two ends before the first obstacle.
     speed = float(np.clip((nearest - 3.0) / 2, 0.5, _SPEEDS[kind]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from clipomaly.world import creatures, nature, town, vehicles
@@ -162,7 +164,7 @@ def _power_line(road: Road, plot: Plot, side: int) -> None:
         z = road.z(x, y)
         plot.add("pole", pole, x, y, a, z)
         tops.append(np.array([x, y, z + pole.bounds[1, 2]]))
-    for p, q in zip(tops[:-1], tops[1:], strict=True):
+    for p, q in itertools.pairwise(tops):
         for off in (-0.85, 0.85):
             plot.add("pole", town.wire(p + [0, off, 0], q + [0, off, 0]))
 

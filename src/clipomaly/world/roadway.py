@@ -52,7 +52,7 @@ class Road:
         return float(s - d * np.sin(a)), float(d * np.cos(a) + self.bend * s * s / 2 - self.own), a
 
     def sd(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The inverse, near the road: Newton steps to the foot of the perpendicular, and the signed distance."""
+        """The inverse, near the road: Newton steps to the perpendicular's foot, and the signed distance."""
         k, s = self.bend, np.clip(x, -400, 400)
         for _ in range(2):
             off = y + self.own - k * s * s / 2
@@ -153,7 +153,7 @@ def surface(road: Road, wear: pv.Wear, rng: np.random.Generator) -> tuple[Ground
         beyond = np.abs(d) - half
         if town:
             outside = np.array([0.19, 0.18, 0.17]) * (1 + 0.2 * slow + 0.3 * fine)[..., None]
-            ragged = 0.0
+            fringe = np.zeros_like(x)
         else:
             hue = 1 + 0.25 * fbm(x, y, 0.11, 3, seed + 95, fp)[..., None] * np.array([1.0, 0.3, 0.1])
             grass = (
@@ -162,8 +162,8 @@ def surface(road: Road, wear: pv.Wear, rng: np.random.Generator) -> tuple[Ground
             )
             gravel = np.array([0.24, 0.22, 0.19]) * (1 + 0.5 * fbm(x, y, 18, 3, seed + 96, fp))[..., None]
             mix = pv.smooth(0.3, 1.0, beyond + 0.35 * slow + 0.2 * fine)[..., None]
-            outside, ragged = gravel * (1 - mix) + grass * hue * mix, 0.12 * fine
-        leave = pv.smooth(-0.05, 0.12, beyond + ragged)
+            outside, fringe = gravel * (1 - mix) + grass * hue * mix, 0.12 * fine
+        leave = pv.smooth(-0.05, 0.12, beyond + fringe)
         return color * (1 - leave[..., None]) + outside * leave[..., None], rough * (1 - leave) + 0.95 * leave
 
     def label(x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A scene: what stands where, on which ground, under which sky, seen by which camera. Pure data, no renderer."""
+"""A scene: what stands where, on which ground, under which sky, seen by which camera. No renderer."""
 
 from __future__ import annotations
 

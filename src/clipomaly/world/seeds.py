@@ -1,8 +1,8 @@
 """Seeds that keep the splits apart: what `test` is built from can never occur in `train`.
 
 Every seed of a build is odd in `test` and even in `train`, and every seed of a texture lies in blocks of 4096
-that alternate between them (a texture uses the seeds after its own for its octaves). Builds that are costly and
-common (cars, people, trees) come from a stock of a few dozen for each split, built once a process.
+that alternate between them (a texture uses the seeds after its own for its octaves). Builds that are costly
+and common (cars, people, trees) come from a stock of a few dozen for each split, built once a process.
 """
 
 from __future__ import annotations

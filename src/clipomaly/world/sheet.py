@@ -1,4 +1,4 @@
-"""Contact sheets: picture, classes with the unknowns in white, and depth, a row a frame; and a table of a pack."""
+"""Contact sheets: picture, classes with unknowns in white, and depth, a row a frame; a table of a pack."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from clipomaly.errors import FrameError
 from clipomaly.export.files import write_whole
 from clipomaly.vocabulary import load_vocabulary
 from clipomaly.world.pack import frames_of
@@ -55,11 +56,14 @@ def _captioned(row: UInt8[np.ndarray, "h w 3"], text: str) -> UInt8[np.ndarray, 
 
 
 def _read(path: Path, flags: int) -> np.ndarray:
-    return cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), flags)
+    if image is None:
+        raise FrameError(f"{path} is not a picture: render the frame again")
+    return image
 
 
 def pack_table(folder: Path) -> dict[str, dict[str, int]]:
-    """How many unknowns a pack shows by size, range and name, and how many frames have which condition and control."""
+    """How many unknowns a pack shows by size, range and name, and frames by condition and control."""
     frames = frames_of(folder)
     things = [u for f in frames for u in f["unknowns"]]
     of = lambda value, steps: next(label for limit, label in steps if value < limit)  # noqa: E731

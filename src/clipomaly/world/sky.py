@@ -20,7 +20,7 @@ LIGHTS = ("clear", "cloudy", "overcast", "low sun", "fog", "rain", "night")
 
 @dataclasses.dataclass(frozen=True)
 class Sky:
-    """A panorama (rows from zenith to nadir; column u at azimuth atan2(x, y) = 2πu), the sun, and the haze."""
+    """A panorama (rows from zenith to nadir; column u at azimuth atan2(x, y) = 2πu), sun and haze."""
 
     panorama: Float[np.ndarray, "h w 3"]
     sun_direction: Float[np.ndarray, " 3"]
@@ -91,8 +91,12 @@ def sample_sky(rng: np.random.Generator, light: str, split: str = "train", rows:
     below = d[..., 2] < 0
     panorama = np.where(below[..., None], 0.18 * panorama.mean((0, 1)) * 2, panorama).clip(0)
     strength = {"clear": 3.4, "cloudy": 2.6, "low sun": 2.4}.get(light, 0.0)
-    haze_range = {"fog": rng.uniform(60, 130), "rain": rng.uniform(250, 500), "overcast": rng.uniform(900, 2500),
-                  "low sun": rng.uniform(1500, 3500)}.get(light, rng.uniform(1500, 5000))  # fmt: skip
+    haze_range = {
+        "fog": rng.uniform(60, 130),
+        "rain": rng.uniform(250, 500),
+        "overcast": rng.uniform(900, 2500),
+        "low sun": rng.uniform(1500, 3500),
+    }.get(light, rng.uniform(1500, 5000))
     band = panorama[int(rows * 0.47) : max(int(rows * 0.495), int(rows * 0.47) + 1)].mean((0, 1))
     return Sky(panorama.astype(np.float32), sun, strength * sunlight, band, float(haze_range))
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
-from clipomaly.world.mesh import Mesh, ball, box, cylinder, join, loft, rounded_box, tube
+from clipomaly.world.mesh import Mesh, Vec, ball, box, cylinder, flat, join, loft, rounded_box, tube
 from clipomaly.world.things import Part, Thing, thing
 
 WALLS = [
-    ((0.42, 0.36, 0.28), "concrete"), ((0.55, 0.52, 0.46), "concrete"), ((0.30, 0.11, 0.075), "brick"),
-    ((0.36, 0.17, 0.11), "brick"), ((0.48, 0.40, 0.25), "concrete"), ((0.33, 0.33, 0.33), "concrete"),
-    ((0.50, 0.30, 0.20), "concrete"), ((0.22, 0.12, 0.09), "brick"), ((0.58, 0.56, 0.54), "concrete"),
-]  # fmt: skip
+    ((0.42, 0.36, 0.28), "concrete"),
+    ((0.55, 0.52, 0.46), "concrete"),
+    ((0.30, 0.11, 0.075), "brick"),
+    ((0.36, 0.17, 0.11), "brick"),
+    ((0.48, 0.40, 0.25), "concrete"),
+    ((0.33, 0.33, 0.33), "concrete"),
+    ((0.50, 0.30, 0.20), "concrete"),
+    ((0.22, 0.12, 0.09), "brick"),
+    ((0.58, 0.56, 0.54), "concrete"),
+]
 
 
 def house(length: float, rng: np.random.Generator, floors: int | None = None) -> Thing:
@@ -20,8 +28,8 @@ def house(length: float, rng: np.random.Generator, floors: int | None = None) ->
     storey, depth = rng.uniform(2.9, 3.5), 10.0
     ground_floor = rng.uniform(3.4, 4.2)
     height = ground_floor + storey * (floors - 1) + rng.uniform(0.3, 0.9)
-    wall, grain = WALLS[rng.integers(len(WALLS))]
-    wall = np.array(wall) * rng.uniform(0.8, 1.15)
+    plain, grain = WALLS[rng.integers(len(WALLS))]
+    wall = np.array(plain) * rng.uniform(0.8, 1.15)
     frame = np.array(
         [(0.7, 0.7, 0.68), (0.05, 0.05, 0.05), (0.25, 0.15, 0.08), (0.6, 0.58, 0.5)][rng.integers(4)]
     )
@@ -75,16 +83,22 @@ def house(length: float, rng: np.random.Generator, floors: int | None = None) ->
     trim.append(box((length + 0.06, 0.3, 0.3), (0, -0.02, height - 0.15), trim_color))
     trim.append(box((length, 0.12, 0.16), (0, -0.03, ground_floor - 0.05), trim_color))
     plinth = box((length, 0.06, 0.4), (0, -0.02, 0.2), wall * 0.4)
-    parts = [Part(join(walls), "matte", grain), Part(join(dark), "matte"), Part(join(glass), "glass"),
-             Part(join(frames), "satin"), Part(join([*trim, plinth]), "matte", "concrete")]  # fmt: skip
+    parts = [
+        Part(join(walls), "matte", grain),
+        Part(join(dark), "matte"),
+        Part(join(glass), "glass"),
+        Part(join(frames), "satin"),
+        Part(join([*trim, plinth]), "matte", "concrete"),
+    ]
     pitch = rng.uniform()
     if pitch < 0.7:
         rise, over = rng.uniform(1.8, 3.5), 0.45
         tiles = np.array([(0.22, 0.075, 0.05), (0.07, 0.07, 0.075), (0.16, 0.09, 0.06)][rng.integers(3)])
         y = np.array([[-over, 0], [depth / 2, rise], [depth + over, 0], [depth / 2, -0.12]])
-        section = lambda x: np.column_stack([np.full(4, x), y[:, 0], height + y[:, 1]])
-        roof = loft(np.array([section(-length / 2), section(length / 2)])[:, ::-1])
-        from clipomaly.world.mesh import flat
+        gables = [
+            np.column_stack([np.full(4, x), y[:, 0], height + y[:, 1]]) for x in (-length / 2, length / 2)
+        ]
+        roof = loft(np.array(gables))
 
         parts.append(Part(flat(roof).painted(tiles), "matte", "rough"))
         for _ in range(int(rng.integers(0, 3))):
@@ -114,17 +128,23 @@ def lamp_post(rng: np.random.Generator, height: float = 8.0) -> Thing:
         (0, arm, height),
     ]
     post = tube(path, np.linspace(0.09, 0.04, len(path)), grey, 12)
-    return thing("pole", (post, "satin"), (cylinder(0.13, 0.9, grey), "satin"),
-                 (rounded_box((0.22, 0.7, 0.12), 0.05, (0, arm + 0.2, height), grey), "satin"),
-                 (box((0.16, 0.5, 0.02), (0, arm + 0.2, height - 0.065), (0.8, 0.8, 0.75)), "satin"))  # fmt: skip
+    return thing(
+        "pole",
+        (post, "satin"),
+        (cylinder(0.13, 0.9, grey), "satin"),
+        (rounded_box((0.22, 0.7, 0.12), 0.05, (0, arm + 0.2, height), grey), "satin"),
+        (box((0.16, 0.5, 0.02), (0, arm + 0.2, height - 0.065), (0.8, 0.8, 0.75)), "satin"),
+    )
 
 
 def utility_pole(rng: np.random.Generator) -> Thing:
     """A wooden pole with a cross arm."""
     h = rng.uniform(7.5, 9)
     wood = (0.13, 0.09, 0.06)
-    parts = [Part(tube([(0, 0, 0), (0, 0, h)], [0.14, 0.1], wood, 12), "matte", "rough"),
-             Part(box((0.12, 1.9, 0.12), (0, 0, h - 0.5), wood), "matte")]  # fmt: skip
+    parts = [
+        Part(tube([(0, 0, 0), (0, 0, h)], [0.14, 0.1], wood, 12), "matte", "rough"),
+        Part(box((0.12, 1.9, 0.12), (0, 0, h - 0.5), wood), "matte"),
+    ]
     parts += [
         Part(cylinder(0.05, 0.16, (0.2, 0.15, 0.12), 10).moved((0, y, h - 0.44)), "satin")
         for y in (-0.85, 0.85, 0)
@@ -145,13 +165,18 @@ def sign(rng: np.random.Generator, kind: str | None = None) -> tuple[Thing, Thin
     h = rng.uniform(2.1, 2.5)
     pole = thing("pole", (cylinder(0.03, h + 0.3, (0.4, 0.4, 0.4), 12), "metal"))
     white, red, blue = (0.75, 0.75, 0.75), (0.45, 0.02, 0.02), (0.01, 0.06, 0.35)
-    disc = lambda r, c, x, n=32, turn=0.0: (
-        cylinder(r, 0.012, c, n).turned(yaw=turn).turned(pitch=-np.pi / 2).moved((x, 0, h))
-    )
+
+    def disc(r: float, c: Vec, x: float, n: int = 32, turn: float = 0.0) -> Mesh:
+        return cylinder(r, 0.012, c, n).turned(yaw=turn).turned(pitch=-np.pi / 2).moved((x, 0, h))
+
     layers = []
     if kind == "round":
-        layers = [disc(0.32, red, -0.03), disc(0.24, white, -0.037),
-                  box((0.01, 0.07, 0.2), (-0.052, 0.06, h), (0.02,) * 3), box((0.01, 0.07, 0.2), (-0.052, -0.07, h), (0.02,) * 3)]  # fmt: skip
+        layers = [
+            disc(0.32, red, -0.03),
+            disc(0.24, white, -0.037),
+            box((0.01, 0.07, 0.2), (-0.052, 0.06, h), (0.02,) * 3),
+            box((0.01, 0.07, 0.2), (-0.052, -0.07, h), (0.02,) * 3),
+        ]
     elif kind == "triangle":
         layers = [
             disc(0.42, red, -0.03, 3, np.pi),
@@ -171,8 +196,11 @@ def sign(rng: np.random.Generator, kind: str | None = None) -> tuple[Thing, Thin
             box((0.01, 0.44, 0.12), (-0.05, 0, h), white),
         ]
     else:
-        layers = [box((0.012, 0.6, 0.6), (-0.03, 0, h), white), box((0.01, 0.55, 0.55), (-0.037, 0, h), blue),
-                  box((0.01, 0.2, 0.3), (-0.043, 0, h), white)]  # fmt: skip
+        layers = [
+            box((0.012, 0.6, 0.6), (-0.03, 0, h), white),
+            box((0.01, 0.55, 0.55), (-0.037, 0, h), blue),
+            box((0.01, 0.2, 0.3), (-0.043, 0, h), white),
+        ]
     back = box((0.01, 0.3, 0.3), (-0.012, 0, h), (0.3, 0.3, 0.3))
     return pole, thing("sign", (join([*layers, back]), "satin"))
 
@@ -234,7 +262,7 @@ def fence(points: np.ndarray, rng: np.random.Generator, style: str = "wood") -> 
     for z in levels:
         parts.append(tube(points + [0, 0, z], 0.04 if style == "wood" else 0.006, color, 5))
     if style != "wood":
-        for a, b in zip(points[:-1], points[1:], strict=True):
+        for a, b in itertools.pairwise(points):
             for t in np.arange(0, 1, 0.06):
                 q = a * (1 - t) + b * t
                 parts.append(tube([q + [0, 0, 0.1], q + [0, 0, 2.15]], 0.004, color, 4))

@@ -19,18 +19,39 @@ from clipomaly.world.mesh import (
 from clipomaly.world.things import Part, Thing, thing
 
 PAINTS = [
-    (0.55, 0.56, 0.57), (0.04, 0.04, 0.045), (0.75, 0.75, 0.73), (0.16, 0.17, 0.18), (0.30, 0.02, 0.02),
-    (0.03, 0.07, 0.20), (0.25, 0.25, 0.24), (0.10, 0.14, 0.10), (0.45, 0.40, 0.32), (0.02, 0.12, 0.22),
-]  # fmt: skip
+    (0.55, 0.56, 0.57),
+    (0.04, 0.04, 0.045),
+    (0.75, 0.75, 0.73),
+    (0.16, 0.17, 0.18),
+    (0.30, 0.02, 0.02),
+    (0.03, 0.07, 0.20),
+    (0.25, 0.25, 0.24),
+    (0.10, 0.14, 0.10),
+    (0.45, 0.40, 0.32),
+    (0.02, 0.12, 0.22),
+]
 
 
 def wheel(radius: float, width: float, rng: np.random.Generator, dual: bool = False) -> Thing:
     """A tyre with its rim, axle along y, centred."""
     r, w = radius, width / 2
-    tyre = lathe([(r * 0.62, -w * 0.9), (r * 0.93, -w), (r, -w * 0.7), (r, w * 0.7), (r * 0.93, w), (r * 0.62, w * 0.9)],
-                 (0.018, 0.018, 0.02), 36)  # fmt: skip
-    disc = lathe([(0, -w * 0.5), (r * 0.64, -w * 0.8), (r * 0.64, w * 0.8), (r * 0.55, w * 0.55), (0, w * 0.45)],
-                 (0.05, 0.05, 0.055), 36)  # fmt: skip
+    tyre = lathe(
+        [
+            (r * 0.62, -w * 0.9),
+            (r * 0.93, -w),
+            (r, -w * 0.7),
+            (r, w * 0.7),
+            (r * 0.93, w),
+            (r * 0.62, w * 0.9),
+        ],
+        (0.018, 0.018, 0.02),
+        36,
+    )
+    disc = lathe(
+        [(0, -w * 0.5), (r * 0.64, -w * 0.8), (r * 0.64, w * 0.8), (r * 0.55, w * 0.55), (0, w * 0.45)],
+        (0.05, 0.05, 0.055),
+        36,
+    )
     spokes = []
     count = int(rng.integers(5, 8))
     for side in (-1, 1):
@@ -122,7 +143,7 @@ def _greenhouse(
         border = (cell % 8 == 0) | (cell % 8 == 7) | (cell // 8 >= 4)
         both = make(screen.reshape(-1, 3), faces)
         glass.append(_pick(both, ~border, (0.012, 0.014, 0.015)))
-        painted.append(_pick(both, border, paint if way > 0 else paint))
+        painted.append(_pick(both, border, paint))
     return [Part(join(glass), "glass"), Part(join(painted), "paint")]
 
 
@@ -145,12 +166,40 @@ def car(rng: np.random.Generator) -> Thing:
     front, rear = length / 2, -length / 2
     xs = np.linspace(rear, front, 44)
     tail = {"hatch": belt, "saloon": belt * 1.02, "estate": belt, "suv": belt}[kind]
-    top = _curve(xs, [(rear, tail * 0.82), (rear + 0.08, tail * 0.97), (rear + 0.5, tail), (0, belt),
-                      (front - 1.15, bonnet), (front - 0.25, bonnet * 0.83), (front, bonnet * 0.62)])  # fmt: skip
-    bottom = _curve(xs, [(rear, clear + 0.2), (rear + 0.3, clear + 0.05), (rear + 0.7, clear), (front - 0.7, clear),
-                         (front - 0.25, clear + 0.04), (front, clear + 0.14)])  # fmt: skip
-    plan = _curve(xs, [(rear, width * 0.82), (rear + 0.25, width * 0.95), (rear + 0.8, width), (front - 0.9, width),
-                       (front - 0.25, width * 0.93), (front, width * 0.74)])  # fmt: skip
+    top = _curve(
+        xs,
+        [
+            (rear, tail * 0.82),
+            (rear + 0.08, tail * 0.97),
+            (rear + 0.5, tail),
+            (0, belt),
+            (front - 1.15, bonnet),
+            (front - 0.25, bonnet * 0.83),
+            (front, bonnet * 0.62),
+        ],
+    )
+    bottom = _curve(
+        xs,
+        [
+            (rear, clear + 0.2),
+            (rear + 0.3, clear + 0.05),
+            (rear + 0.7, clear),
+            (front - 0.7, clear),
+            (front - 0.25, clear + 0.04),
+            (front, clear + 0.14),
+        ],
+    )
+    plan = _curve(
+        xs,
+        [
+            (rear, width * 0.82),
+            (rear + 0.25, width * 0.95),
+            (rear + 0.8, width),
+            (front - 0.9, width),
+            (front - 0.25, width * 0.93),
+            (front, width * 0.74),
+        ],
+    )
     body = _cabin([(x, b, t, w, w * 0.97) for x, b, t, w in zip(xs, bottom, top, plan, strict=True)], 5.0)
     # The lower edge is black plastic, as on most cars.
     low = body.vertices[:, 2] < clear + 0.09
@@ -223,8 +272,17 @@ def van(rng: np.random.Generator) -> Thing:
     )
     front, rear = length / 2, -length / 2
     xs = np.linspace(rear, front, 40)
-    top = _curve(xs, [(rear, height - 0.04), (front - 1.9, height), (front - 1.6, height - 0.08), (front - 0.8, height * 0.56),
-                      (front - 0.15, height * 0.45), (front, height * 0.36)])  # fmt: skip
+    top = _curve(
+        xs,
+        [
+            (rear, height - 0.04),
+            (front - 1.9, height),
+            (front - 1.6, height - 0.08),
+            (front - 0.8, height * 0.56),
+            (front - 0.15, height * 0.45),
+            (front, height * 0.36),
+        ],
+    )
     bottom = _curve(xs, [(rear, 0.4), (rear + 0.3, 0.28), (front - 0.4, 0.25), (front, 0.36)])
     body = _cabin([(x, b, t, width, width * 0.88) for x, b, t in zip(xs, bottom, top, strict=True)], 7.0)
     # Windows are chosen by the row and column of the loft's grid, so that their edges are clean.
@@ -233,13 +291,15 @@ def van(rng: np.random.Generator) -> Thing:
     row, col = cell // n, cell % n
     ring = superellipse(1.0, 1.0, 7.0, n)[::-1]
     middle = (ring + np.roll(ring, -1, axis=0)) / 2
-    y, z, x = middle[col, 0], middle[col, 1], (xs[row] + xs[row + 1]) / 2
-    screen = (x > front - 1.62) & (x < front - 0.84) & (z > 0.42) & (np.abs(y) < 0.46)
-    door = (np.abs(y) > 0.44) & (z > 0.08) & (z < 0.40) & (x > front - 2.1) & (x < front - 1.15)
+    y, z, along = middle[col, 0], middle[col, 1], (xs[row] + xs[row + 1]) / 2
+    screen = (along > front - 1.62) & (along < front - 0.84) & (z > 0.42) & (np.abs(y) < 0.46)
+    door = (np.abs(y) > 0.44) & (z > 0.08) & (z < 0.40) & (along > front - 2.1) & (along < front - 1.15)
     glass = np.zeros(len(body.faces), bool)
     glass[: len(cell)] = screen | door
-    parts = [Part(Mesh(body.vertices, body.faces[~glass], np.broadcast_to(paint, body.vertices.shape)), "paint"),
-             Part(Mesh(body.vertices, body.faces[glass], np.full_like(body.vertices, 0.02)), "glass")]  # fmt: skip
+    parts = [
+        Part(Mesh(body.vertices, body.faces[~glass], np.broadcast_to(paint, body.vertices.shape)), "paint"),
+        Part(Mesh(body.vertices, body.faces[glass], np.full_like(body.vertices, 0.02)), "glass"),
+    ]
     for s in (-1, 1):
         parts.append(
             Part(
@@ -267,9 +327,19 @@ def van(rng: np.random.Generator) -> Thing:
                 )
             )
             parts += wheel(0.34, 0.22, rng).moved((x, s * 0.91, 0.34)).parts
-    parts.append(Part(join([box((0.03, 0.02, height * 0.7), (rear - 0.005, 0, height * 0.5), (0.02,) * 3),
-                            box((0.05, 1.7, 0.16), (rear, 0, 0.42), (0.03,) * 3), box((0.02, 0.5, 0.11), (rear - 0.02, 0.0, 0.62), (0.7, 0.68, 0.45)),
-                            box((0.05, 1.7, 0.3), (front - 0.03, 0, 0.45), (0.03,) * 3)]), "satin"))  # fmt: skip
+    parts.append(
+        Part(
+            join(
+                [
+                    box((0.03, 0.02, height * 0.7), (rear - 0.005, 0, height * 0.5), (0.02,) * 3),
+                    box((0.05, 1.7, 0.16), (rear, 0, 0.42), (0.03,) * 3),
+                    box((0.02, 0.5, 0.11), (rear - 0.02, 0.0, 0.62), (0.7, 0.68, 0.45)),
+                    box((0.05, 1.7, 0.3), (front - 0.03, 0, 0.45), (0.03,) * 3),
+                ]
+            ),
+            "satin",
+        )
+    )
     return thing("van", *parts)
 
 
@@ -284,11 +354,15 @@ def lorry(rng: np.random.Generator) -> Thing:
     cab = rounded_box((2.0, 2.35, 2.1), 0.2, (front - 1.0, 0, 1.65), paint)
     glass = rounded_box((1.1, 2.15, 0.8), 0.12, (front - 0.53, 0, 2.1), (0.02,) * 3)
     side = rounded_box((0.9, 2.37, 0.7), 0.1, (front - 0.75, 0, 2.08), (0.02,) * 3)
-    parts = [Part(cab, "paint"), Part(glass, "glass"), Part(side, "glass"),
-             Part(rounded_box((load, 2.5, 2.6), 0.03, (-1.1, 0, 2.35), cover), "satin", "dirty"),
-             Part(box((load + 1.5, 0.9, 0.25), (-0.4, 0, 0.85), (0.04,) * 3), "matte"),
-             Part(box((0.12, 2.4, 0.3), (front - 0.02, 0, 0.5), (0.05,) * 3), "satin"),
-             Part(box((0.05, 2.2, 0.12), (-1.1 - load / 2 - 0.02, 0, 0.75), (0.6, 0.03, 0.02)), "satin")]  # fmt: skip
+    parts = [
+        Part(cab, "paint"),
+        Part(glass, "glass"),
+        Part(side, "glass"),
+        Part(rounded_box((load, 2.5, 2.6), 0.03, (-1.1, 0, 2.35), cover), "satin", "dirty"),
+        Part(box((load + 1.5, 0.9, 0.25), (-0.4, 0, 0.85), (0.04,) * 3), "matte"),
+        Part(box((0.12, 2.4, 0.3), (front - 0.02, 0, 0.5), (0.05,) * 3), "satin"),
+        Part(box((0.05, 2.2, 0.12), (-1.1 - load / 2 - 0.02, 0, 0.75), (0.6, 0.03, 0.02)), "satin"),
+    ]
     for s in (-1, 1):
         parts.append(
             Part(box((0.05, 0.3, 0.12), (-1.1 - load / 2 - 0.05, s * 0.95, 0.75), (0.4, 0.01, 0.01)), "glass")
@@ -313,9 +387,11 @@ def bus(rng: np.random.Generator) -> Thing:
     paint = np.array(
         [(0.5, 0.03, 0.02), (0.75, 0.74, 0.7), (0.05, 0.2, 0.4), (0.55, 0.42, 0.03)][rng.integers(4)]
     )
-    parts = [Part(rounded_box((length, 2.5, 2.75), 0.18, (0, 0, 1.7), paint), "paint"),
-             Part(rounded_box((length - 1.0, 2.53, 1.05), 0.1, (0, 0, 2.1), (0.02,) * 3), "glass"),
-             Part(rounded_box((length + 0.03, 2.2, 1.3), 0.15, (0, 0, 2.05), (0.02,) * 3), "glass")]  # fmt: skip
+    parts = [
+        Part(rounded_box((length, 2.5, 2.75), 0.18, (0, 0, 1.7), paint), "paint"),
+        Part(rounded_box((length - 1.0, 2.53, 1.05), 0.1, (0, 0, 2.1), (0.02,) * 3), "glass"),
+        Part(rounded_box((length + 0.03, 2.2, 1.3), 0.15, (0, 0, 2.05), (0.02,) * 3), "glass"),
+    ]
     for s in (-1, 1):
         parts.append(
             Part(

@@ -1,7 +1,7 @@
 """The unknowns: things that belong on no road and on no apron, each by name, each in many builds.
 
-`UNKNOWNS` maps a name to a builder `rng → Thing`, in metres, standing on z = 0, in a pose in which such a thing
-would be met. One name in five is held out: it occurs in `test` and never in `train`.
+`UNKNOWNS` maps a name to a builder `rng → Thing`, in metres, standing on z = 0, in a pose in which such a
+thing would be met. One name in five is held out: it occurs in `test` and never in `train`.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ BLACK: Color = (0.015, 0.015, 0.016)
 
 def pick(rng: np.random.Generator, colors: Sequence[Color]) -> np.ndarray:
     """One of the colours, a little off."""
-    return np.clip(np.array(colors[rng.integers(len(colors))]) * rng.uniform(0.8, 1.2, 3), 0.01, 0.9)
+    return np.clip(np.array(colors[int(rng.integers(len(colors)))]) * rng.uniform(0.8, 1.2, 3), 0.01, 0.9)
 
 
 def lying(t: Thing, rng: np.random.Generator) -> Thing:
@@ -41,9 +41,9 @@ def lying(t: Thing, rng: np.random.Generator) -> Thing:
     return t.turned(roll=np.pi / 2 * rng.choice([-1, 1])).grounded()
 
 
-def bars(pairs: Sequence[tuple[Point, Point]], radius: float, color: object, n: int = 8) -> Mesh:
+def bars(pairs: Sequence[tuple[Point, Point]], radius: float, color: Color | np.ndarray, n: int = 8) -> Mesh:
     """Straight rods between pairs of points."""
-    return join([tube([a, b], radius, color, n) for a, b in pairs])  # type: ignore[arg-type]
+    return join([tube([a, b], radius, color, n) for a, b in pairs])
 
 
 def both(points: Sequence[Point]) -> list[list[Point]]:

@@ -1,4 +1,4 @@
-"""Debris: tools and hardware left behind, parts lost from vehicles, building stuff, litter, wood and stone."""
+"""Debris: tools and hardware, parts lost from vehicles, building stuff, litter, wood and stone."""
 
 from __future__ import annotations
 
@@ -44,8 +44,18 @@ BRICKS = [(0.32, 0.11, 0.07), (0.36, 0.34, 0.31), (0.25, 0.09, 0.06)]
 def tyre(rng: np.random.Generator) -> Thing:
     """A tyre, flat, on its tread, or two in a stack; sometimes with its rim."""
     r, w = rng.uniform(0.28, 0.5), rng.uniform(0.18, 0.3)
-    profile = [(0.62, -0.42), (0.75, -0.5), (0.94, -0.46), (1.0, -0.32), (1.0, 0.32), (0.94, 0.46), (0.75, 0.5),
-               (0.62, 0.42), (0.66, 0.0), (0.62, -0.42)]  # fmt: skip
+    profile = [
+        (0.62, -0.42),
+        (0.75, -0.5),
+        (0.94, -0.46),
+        (1.0, -0.32),
+        (1.0, 0.32),
+        (0.94, 0.46),
+        (0.75, 0.5),
+        (0.62, 0.42),
+        (0.66, 0.0),
+        (0.62, -0.42),
+    ]
     body = lathe([(a * r, b * w) for a, b in profile], (0.022, 0.022, 0.024), 56)
     lug = box((0.012, 0.018, w * 0.26), (0, 0, 0), (0.03, 0.03, 0.03))
     turn = np.arange(44) * 2 * np.pi / 44
@@ -591,11 +601,43 @@ def glass_shards(rng: np.random.Generator) -> Thing:
 BUILDERS: dict[str, Builder] = {
     "tyre": tyre,
     "tyre tread": tyre_tread,
-    "wheel rim": turned("wheel rim", [(0.05, 0.1), (0.19, 0.12), (0.2, 0.0), (0.22, 0.0), (0.205, 0.1), (0.22, 0.2), (0.2, 0.2), (0.19, 0.14), (0.05, 0.13), (0.05, 0.1)], [STEEL, GREYS[2], RUST], "metal", 0.3),
-    "hubcap": turned("hubcap", [(0, 0.03), (0.08, 0.04), (0.17, 0.02), (0.2, 0.0), (0.195, -0.006), (0.16, 0.01), (0, 0.02)], [STEEL], "metal", 0.0),
+    "wheel rim": turned(
+        "wheel rim",
+        [
+            (0.05, 0.1),
+            (0.19, 0.12),
+            (0.2, 0.0),
+            (0.22, 0.0),
+            (0.205, 0.1),
+            (0.22, 0.2),
+            (0.2, 0.2),
+            (0.19, 0.14),
+            (0.05, 0.13),
+            (0.05, 0.1),
+        ],
+        [STEEL, GREYS[2], RUST],
+        "metal",
+        0.3,
+    ),
+    "hubcap": turned(
+        "hubcap",
+        [(0, 0.03), (0.08, 0.04), (0.17, 0.02), (0.2, 0.0), (0.195, -0.006), (0.16, 0.01), (0, 0.02)],
+        [STEEL],
+        "metal",
+        0.0,
+    ),
     "bumper": bumper,
     "muffler": muffler,
-    "car battery": blocks("car battery", [((0.26, 0.17, 0.18), (0, 0, 0.09)), ((0.27, 0.18, 0.02), (0, 0, 0.17)), ((0.02, 0.02, 0.03), (0.09, 0.05, 0.195)), ((0.02, 0.02, 0.03), (-0.09, 0.05, 0.195))], [BLACK, GREYS[1]]),
+    "car battery": blocks(
+        "car battery",
+        [
+            ((0.26, 0.17, 0.18), (0, 0, 0.09)),
+            ((0.27, 0.18, 0.02), (0, 0, 0.17)),
+            ((0.02, 0.02, 0.03), (0.09, 0.05, 0.195)),
+            ((0.02, 0.02, 0.03), (-0.09, 0.05, 0.195)),
+        ],
+        [BLACK, GREYS[1]],
+    ),
     "ladder": ladder,
     "rock": rock,
     "rubble": _heap("rubble", (14, 30), (0.07, 0.22), BRICKS),
@@ -603,7 +645,20 @@ BUILDERS: dict[str, Builder] = {
     "coal": _heap("coal", (40, 80), (0.05, 0.12), [BLACK]),
     "potatoes": _heap("potatoes", (25, 60), (0.06, 0.12), [(0.35, 0.26, 0.14)], True),
     "brick": blocks("brick", [((0.22, 0.1, 0.07), (0, 0, 0.035))], BRICKS, "matte", "rough"),
-    "concrete block": blocks("concrete block", [((0.4, 0.03, 0.2), (0, 0.085, 0.1)), ((0.4, 0.03, 0.2), (0, -0.085, 0.1)), ((0.03, 0.2, 0.2), (0.185, 0, 0.1)), ((0.03, 0.2, 0.2), (-0.185, 0, 0.1)), ((0.03, 0.2, 0.2), (0, 0, 0.1))], [BRICKS[1]], "matte", "rough", 0.5),
+    "concrete block": blocks(
+        "concrete block",
+        [
+            ((0.4, 0.03, 0.2), (0, 0.085, 0.1)),
+            ((0.4, 0.03, 0.2), (0, -0.085, 0.1)),
+            ((0.03, 0.2, 0.2), (0.185, 0, 0.1)),
+            ((0.03, 0.2, 0.2), (-0.185, 0, 0.1)),
+            ((0.03, 0.2, 0.2), (0, 0, 0.1)),
+        ],
+        [BRICKS[1]],
+        "matte",
+        "rough",
+        0.5,
+    ),
     "pipe": pipe,
     "steel beam": steel_beam,
     "cable drum": cable_drum,
@@ -620,12 +675,20 @@ BUILDERS: dict[str, Builder] = {
     "washer": _ring("washer", 0.02, 0.009, 0.003, [STEEL], several=5),
     "rubber seal": _ring("rubber seal", 0.16, 0.14, 0.02, [BLACK, (0.3, 0.05, 0.03)], surface="matte"),
     "hoop": _ring("hoop", 0.42, 0.4, 0.025, BRIGHT, surface="satin"),
-    "torch": turned("torch", [(0, 0), (0.018, 0), (0.018, 0.13), (0.03, 0.16), (0.03, 0.19), (0, 0.188)], [BLACK, *BRIGHT[:3]], "satin", 1.0),
+    "torch": turned(
+        "torch",
+        [(0, 0), (0.018, 0), (0.018, 0.13), (0.03, 0.16), (0.03, 0.19), (0, 0.188)],
+        [BLACK, *BRIGHT[:3]],
+        "satin",
+        1.0,
+    ),
     "glove": glove,
     "luggage tag": luggage_tag,
     "streamer": red_streamer,
     "strap": strap,
-    "rope": _coil("rope", 0.012, 0.25, [(0.45, 0.37, 0.22), (0.1, 0.2, 0.4), (0.5, 0.45, 0.05)], "matte", (2, 4)),
+    "rope": _coil(
+        "rope", 0.012, 0.25, [(0.45, 0.37, 0.22), (0.1, 0.2, 0.4), (0.5, 0.45, 0.05)], "matte", (2, 4)
+    ),
     "cable": _coil("cable", 0.009, 0.3, [BLACK, (0.5, 0.2, 0.02)], "satin", (2, 5)),
     "garden hose": _coil("garden hose", 0.014, 0.3, [(0.04, 0.2, 0.07), (0.5, 0.4, 0.05)], "satin", (3, 6)),
     "chain": chain,
@@ -643,4 +706,4 @@ BUILDERS: dict[str, Builder] = {
     "hay bale": hay_bale,
     "signboard": fallen_sign,
     "glass shards": glass_shards,
-}  # fmt: skip
+}

@@ -211,7 +211,12 @@ def television(rng: np.random.Generator) -> Thing:
     """A flat or an old deep set."""
     if rng.uniform() < 0.6:
         w = rng.uniform(0.8, 1.3)
-        parts = thing("television", (rounded_box((0.05, w, w * 0.58), 0.012, (0, 0, w * 0.29 + 0.06), BLACK), "satin"), (box((0.004, w - 0.05, w * 0.54), (0.027, 0, w * 0.29 + 0.06), (0.01, 0.011, 0.013)), "glass"), (box((0.2, w * 0.4, 0.02), (0, 0, 0.02), BLACK), "satin"))  # fmt: skip
+        parts = thing(
+            "television",
+            (rounded_box((0.05, w, w * 0.58), 0.012, (0, 0, w * 0.29 + 0.06), BLACK), "satin"),
+            (box((0.004, w - 0.05, w * 0.54), (0.027, 0, w * 0.29 + 0.06), (0.01, 0.011, 0.013)), "glass"),
+            (box((0.2, w * 0.4, 0.02), (0, 0, 0.02), BLACK), "satin"),
+        )
         return parts if rng.uniform() < 0.4 else parts.turned(pitch=-np.pi / 2).grounded()
     back = loft(
         np.array(
@@ -367,18 +372,77 @@ BUILDERS: dict[str, Builder] = {
     "washing machine": washing_machine,
     "cooker": cooker,
     "television": television,
-    "microwave oven": blocks("microwave oven", [((0.36, 0.5, 0.28), (0, 0, 0.15)), ((0.01, 0.34, 0.22), (0.182, 0.06, 0.15)), ((0.02, 0.02, 0.2), (0.2, -0.12, 0.15))], [(0.7, 0.7, 0.7), BLACK]),
-    "loudspeaker": blocks("loudspeaker", [((0.35, 0.4, 0.9), (0, 0, 0.45)), ((0.01, 0.36, 0.86), (0.178, 0, 0.45))], [BLACK, WOODS[2]], fallen=0.4),
+    "microwave oven": blocks(
+        "microwave oven",
+        [
+            ((0.36, 0.5, 0.28), (0, 0, 0.15)),
+            ((0.01, 0.34, 0.22), (0.182, 0.06, 0.15)),
+            ((0.02, 0.02, 0.2), (0.2, -0.12, 0.15)),
+        ],
+        [(0.7, 0.7, 0.7), BLACK],
+    ),
+    "loudspeaker": blocks(
+        "loudspeaker",
+        [((0.35, 0.4, 0.9), (0, 0, 0.45)), ((0.01, 0.36, 0.86), (0.178, 0, 0.45))],
+        [BLACK, WOODS[2]],
+        fallen=0.4,
+    ),
     "floor lamp": floor_lamp,
     "bathtub": bathtub,
     "toilet": toilet,
     "piano": piano,
     "rolled carpet": rolled_carpet,
     "umbrella": umbrella,
-    "door": blocks("door", [((0.9, 2.0, 0.04), (0, 0, 0.02)), ((0.6, 0.7, 0.05), (0, 0.45, 0.02)), ((0.6, 0.7, 0.05), (0, -0.45, 0.02)), ((0.12, 0.03, 0.08), (0.38, 0, 0.06))], [*WOODS, (0.68, 0.67, 0.64)], "satin", "wood"),
-    "picture frame": blocks("picture frame", [((0.7, 0.5, 0.01), (0, 0, 0.01)), ((0.74, 0.06, 0.03), (0, 0.25, 0.015)), ((0.74, 0.06, 0.03), (0, -0.25, 0.015)), ((0.06, 0.5, 0.03), (0.34, 0, 0.015)), ((0.06, 0.5, 0.03), (-0.34, 0, 0.015))], [WOODS[0], (0.5, 0.38, 0.1)]),
-    "book": blocks("book", [((0.24, 0.17, 0.035), (0, 0, 0.018)), ((0.245, 0.175, 0.004), (0, 0, 0.037)), ((0.245, 0.175, 0.004), (0, 0, 0.002))], BRIGHT, "matte", spread=0.3),
+    "door": blocks(
+        "door",
+        [
+            ((0.9, 2.0, 0.04), (0, 0, 0.02)),
+            ((0.6, 0.7, 0.05), (0, 0.45, 0.02)),
+            ((0.6, 0.7, 0.05), (0, -0.45, 0.02)),
+            ((0.12, 0.03, 0.08), (0.38, 0, 0.06)),
+        ],
+        [*WOODS, (0.68, 0.67, 0.64)],
+        "satin",
+        "wood",
+    ),
+    "picture frame": blocks(
+        "picture frame",
+        [
+            ((0.7, 0.5, 0.01), (0, 0, 0.01)),
+            ((0.74, 0.06, 0.03), (0, 0.25, 0.015)),
+            ((0.74, 0.06, 0.03), (0, -0.25, 0.015)),
+            ((0.06, 0.5, 0.03), (0.34, 0, 0.015)),
+            ((0.06, 0.5, 0.03), (-0.34, 0, 0.015)),
+        ],
+        [WOODS[0], (0.5, 0.38, 0.1)],
+    ),
+    "book": blocks(
+        "book",
+        [
+            ((0.24, 0.17, 0.035), (0, 0, 0.018)),
+            ((0.245, 0.175, 0.004), (0, 0, 0.037)),
+            ((0.245, 0.175, 0.004), (0, 0, 0.002)),
+        ],
+        BRIGHT,
+        "matte",
+        spread=0.3,
+    ),
     "curtain": sheet("curtain", 1.6, FABRICS, 0.22, "matte"),
     "blanket": sheet("blanket", 1.5, FABRICS, 0.2, "matte"),
-    "cooking pot": turned("cooking pot", [(0, 0), (0.14, 0), (0.15, 0.02), (0.15, 0.16), (0.158, 0.165), (0.145, 0.165), (0.14, 0.01), (0, 0.01)], [STEEL, BRIGHT[0], BLACK], "metal", 0.4),
-}  # fmt: skip
+    "cooking pot": turned(
+        "cooking pot",
+        [
+            (0, 0),
+            (0.14, 0),
+            (0.15, 0.02),
+            (0.15, 0.16),
+            (0.158, 0.165),
+            (0.145, 0.165),
+            (0.14, 0.01),
+            (0, 0.01),
+        ],
+        [STEEL, BRIGHT[0], BLACK],
+        "metal",
+        0.4,
+    ),
+}
