@@ -79,7 +79,9 @@ def _beside(old: Thresholds, new: Thresholds) -> Thresholds:
         return new
     kept = tuple(s for s in old.sources if s.split(":")[0] != new.sources[0].split(":")[0])
     values = {**old.values, **new.values}
-    return replace(new, values=values, frames=old.frames + new.frames, sources=kept + new.sources)
+    sources = kept + new.sources
+    frames = sum(int(s.split(": ")[1].split()[0]) for s in sources)
+    return replace(new, values=values, frames=frames, sources=sources)
 
 
 def calibrate_scores(
