@@ -95,8 +95,8 @@ def curves_svg(evaluations: Sequence[Evaluation]) -> str | None:
         roc.axhline(0.95, color="#777777", lw=0.8, ls=(0, (4, 4)))
         roc.text(0.01, 0.955, "recall 95 %", ha="left", va="bottom", fontsize=8, color="#555555")
         roc.set(xlabel="false-positive rate", ylabel="recall", xlim=(0, 1), ylim=(0, 1.02), title="ROC")
-        for axes in (pr, roc):
-            axes.legend(loc="best", fontsize=8)
+        pr.legend(loc="upper right", fontsize=8)
+        roc.legend(loc="lower right", fontsize=8)
         return str(svg())
 
 
@@ -122,7 +122,7 @@ def histogram_svg(evaluation: Evaluation) -> str | None:
         ):  # which thresholds its first stage, before names
             left.axvline(own, color="#333333", ls=":", lw=1.6, label="fixed beforehand")
         left.set(xlabel="score", ylabel="density", title="Scores of known and anomalous pixels")
-        left.legend(fontsize=8)
+        left.legend(loc="upper right", fontsize=8)
         total = h.known + h.anomaly
         enough = total >= max(50, 1e-5 * total.sum())
         centre = (h.edges[1:] + h.edges[:-1]) / 2
@@ -132,7 +132,7 @@ def histogram_svg(evaluation: Evaluation) -> str | None:
             evaluation.metrics["prevalence"], color="#777777", lw=1, ls=(0, (1, 3)), label="on average"
         )
         right.set(xlabel="score", ylabel="share anomalous", ylim=(0, 1.02), title="Reliability")
-        right.legend(fontsize=8)
+        right.legend(loc="upper left", fontsize=8)
         return str(svg())
 
 
