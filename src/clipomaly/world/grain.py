@@ -1,7 +1,7 @@
 """Grain: fine structure that a surface's colour varies by, computed where a ray hits it.
 
-Noise in three dimensions, bricks, wood and tiles, each in the coordinates in which a thing was built, so that it
-sticks to things that move. Octaves finer than a pixel fade out.
+Noise in three dimensions, bricks, wood and tiles, each in the coordinates in which a thing was built, so that
+it sticks to things that move. Octaves finer than a pixel fade out.
 """
 
 from __future__ import annotations
