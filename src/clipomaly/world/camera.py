@@ -91,7 +91,7 @@ def lens(camera_fov: float, width: int, height: int, **mount: float) -> Camera:
     >>> round(lens(np.pi / 2, 1280, 720).fx, 3)
     640.0
     """
-    f = width / 2 / np.tan(camera_fov / 2)
+    f = float(width / 2 / np.tan(camera_fov / 2))
     return Camera(width, height, f, f, (width - 1) / 2, (height - 1) / 2, **mount)
 
 

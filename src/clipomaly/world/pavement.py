@@ -139,7 +139,7 @@ def manhole(color: np.ndarray, x: Field, y: Field, fp: Field) -> np.ndarray:
 def wear_controls(wear: Wear) -> list[str]:
     """The names of what the wear shows, as the truth lists it.
 
-    >>> wear_controls(Wear(cracks=0.9, wet=0.5))
+    >>> wear_controls(Wear(cracks=0.9, patches=0.0, wet=0.5))
     ['wet pavement', 'cracks']
     """
     shown = {
