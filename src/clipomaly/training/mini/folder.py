@@ -21,7 +21,7 @@ def write_folder(
     tokenizer,
     folder: Path,
     recipe: JointRecipe,
-    working_long_side: int = 768,
+    working_long_side: int = 640,
     extra: dict[str, Any] | None = None,
 ) -> Path:
     """Weights (fp16), `config.json`, tokenizer files, `preprocessor_config.json` and `encoder.json`."""
