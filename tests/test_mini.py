@@ -147,6 +147,8 @@ def check_tokenizer(folder: Path, context: int) -> None:
     merges = [tuple(m.split(" ")) for m in (folder / "merges.txt").read_text("utf-8").split("\n")[1:] if m]
     built = transformers.CLIPTokenizer(vocab=vocabulary, merges=merges)
     plain = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    plain.no_truncation()
+    plain.no_padding()
     end = len(vocabulary) - 1
     for text in STRINGS:
         ids = slow(text).input_ids

@@ -70,6 +70,8 @@ def build_tokenizer(texts: Iterable[str], size: int, context: int) -> CLIPTokeni
 
 def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
     """`tokenizer.json`, `tokenizer_config.json`, `vocab.json` and `merges.txt`."""
+    tokenizer.backend_tokenizer.no_truncation()  # a call with truncation leaves its setting behind
+    tokenizer.backend_tokenizer.no_padding()
     tokenizer.save_pretrained(folder)
     model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False))
