@@ -13,10 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Everything imported from these after this line has its annotations checked at every call. Not in the list:
 # what checks its own input and promises an error of ours (records, metrics, data).
 install_import_hook(
-    [
-        f"clipomaly.{part}"
-        for part in ("maths", "naming", "segmenters", "methods", "testing", "pipeline")
-    ],
+    [f"clipomaly.{part}" for part in ("maths", "naming", "segmenters", "methods", "testing", "pipeline")],
     "beartype.beartype",
 )
 
