@@ -83,7 +83,7 @@ class ColourEncoder:
         return out
 
     def encode_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "n 8"]:
-        """The first colour word of each text; other texts lie between all colours, told apart by their letters."""
+        """The first colour word of each text; other texts lie between all colours."""
         return np.stack([_text_vector(text) for text in texts])
 
 
