@@ -54,7 +54,7 @@ def test_a_picture_becomes_everything_promised(tmp_path: Path) -> None:
     unknown = np.asarray(Image.open(out / "a.unknown.png"))
     assert set(np.unique(unknown)) <= {0, 255}
     assert np.asarray(Image.open(out / "a.score.png")).dtype == np.uint16
-    assert read_image(out / "a.overlay.jpg").shape == (90, 160, 3)
+    assert read_image(out / "a.overlay.jpg").shape == (270, 480, 3), "small pictures are shown enlarged"
     page = (out / "report.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert row["findings"][0]["candidates"]

@@ -306,14 +306,26 @@ def test_rendered_scenes_bring_aprons_names_and_their_own_terms(
     from clipomaly.training.mini.pack import AIRSIDE, FIRST_AIRSIDE
     from clipomaly.training.mini.text import TextCoder
 
-    for domain in ("road", "apron"):
+    for domain, vocabulary in (("apron", "airside"), ("road", "cityscapes")):
+        pack = tmp_path / domain
         mask = np.zeros((96, 160), np.uint8)
         mask[30:60, 50:90] = 1
-        cv2.imwrite(str(tmp_path / f"{domain}.jpg"), np.full((96, 160, 3), 90, np.uint8))
-        cv2.imwrite(str(tmp_path / f"{domain}.png"), mask)
-        cv2.imwrite(str(tmp_path / f"{domain}.labels.png"), np.where(mask, IGNORE, 1).astype(np.uint8))
-        unknowns = [{"name": THINGS[1], "box": [50, 30, 90, 60]}, {"name": "armchair", "box": [0, 0, 1, 1]}]
-        (tmp_path / f"{domain}.json").write_text(json.dumps({"domain": domain, "unknowns": unknowns}))
+        about = {
+            "unknowns": [{"instance": 5, "name": THINGS[1]}, {"instance": 6, "name": "armchair"}],
+            "conditions": {"wet": 0.0},
+            "vocabulary": vocabulary,
+        }
+        for part, name, pixels in (
+            ("images", "a.jpg", np.full((96, 160, 3), 90, np.uint8)),
+            ("labels_masks", "a_labels_semantic.png", mask),
+            ("labels", "a.png", np.where(mask, IGNORE, 1).astype(np.uint8)),
+            ("instances", "a.png", mask.astype(np.uint16) * 5),
+        ):
+            (pack / part).mkdir(parents=True)
+            cv2.imwrite(str(pack / part / name), pixels)
+        (pack / "frames").mkdir()
+        (pack / "frames" / "a.json").write_text(json.dumps(about))
+        (pack / "pack.json").write_text("{}")
     more = material.with_rendered(tmp_path, WordNet({}, {}, {}))
     apron, road = more.rendered_labels
     assert apron[0, 0] == FIRST_AIRSIDE + 1

@@ -31,6 +31,9 @@ app.add_typer(export_app, name="export")
 import_app = typer.Typer(help="Read corrections back from other tools.", no_args_is_help=True)
 app.add_typer(import_app, name="import")
 
+world_app = typer.Typer(help="The proving ground: rendered scenes with exact truth.", no_args_is_help=True)
+app.add_typer(world_app, name="world")
+
 Out = Annotated[Path, typer.Option(help="Folder for the results; made if missing.")]
 
 
@@ -338,6 +341,39 @@ def export_encoder(
     from clipomaly.encoders.export import export_encoder as export
 
     typer.echo(export(model, out, variant=variant, revision=revision, half=half))
+
+
+@world_app.command("render")
+def world_render(
+    domain: Annotated[Literal["road", "apron"], typer.Option(help="What kind of scenes.")],
+    frames: Annotated[int, typer.Option(min=1, help="How many frames.")],
+    out: Out,
+    split: Annotated[Literal["train", "test"], typer.Option(help="The splits share no build.")] = "train",
+    seed: Annotated[int, typer.Option(help="Same seed, same scenes.")] = 0,
+    look: Annotated[Literal["photo", "fast"], typer.Option(help="How much light is traced.")] = "photo",
+    drive: Annotated[int, typer.Option(min=1, help="Frames that follow each other in one scene.")] = 1,
+    stereo: Annotated[bool, typer.Option(help="Render the right camera too.")] = True,
+    jobs: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
+) -> None:
+    """Render scenes with exact truth; a stopped run goes on with the same line. Needs the extra [world].
+
+    Example: clipomaly world render --domain apron --frames 40 --split test --seed 7 --out apron-test
+    """
+    from clipomaly.commands.world import run_render
+    from clipomaly.world.pack import PackSettings
+
+    run_render(PackSettings(domain, split, seed, look, drive, stereo), frames, out, jobs)
+
+
+@world_app.command("sheet")
+def world_sheet(pack: Annotated[Path, typer.Argument(help="Folder that `world render` wrote.")]) -> None:
+    """Make a contact sheet (picture, classes, depth) of a pack, and count what it shows.
+
+    Example: clipomaly world sheet apron-test
+    """
+    from clipomaly.commands.world import run_sheet
+
+    run_sheet(pack)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def run_segment(
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
     pipeline = Pipeline(settings, threads=threads)
     for notice in pipeline.notices:
-        console.print(Text(f"note: {notice}", style="yellow"))
+        console.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
     outcome = Outcome()
     writer = FrameWriter(
         output.folder,
@@ -73,7 +73,7 @@ def run_segment(
                 if isinstance(result, Failure):
                     writer.fail(result.name, result.source, result.reason)
                     outcome.failures.append(result)
-                    console.print(Text(f"failed: {result.reason}", style="red"))
+                    console.print(Text(f"failed: {result.reason}", style="red"), soft_wrap=True)
                 else:
                     row = writer.write(result)
                     for stage, seconds in row["seconds"].items():
@@ -113,4 +113,4 @@ def _say(console: Console, outcome: Outcome, report: Path, seconds: float) -> No
         f"{seconds:.1f} s",
         highlight=False,
     )
-    console.print(Text(f"look at {report}", style="bold"))
+    console.print(Text(f"look at {report}", style="bold"), soft_wrap=True)

@@ -149,7 +149,8 @@ class FrameWriter:
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
-            self._file.truncate(end)  # no part of a line stays
+            with contextlib.suppress(OSError):  # no part of a line stays, where the file can be cut at all
+                self._file.truncate(end)
             raise output_error(self.out_dir / RESULTS, error) from error
 
     def _take_over(self, existing: str) -> None:

@@ -8,7 +8,6 @@ pasted as unknown.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from clipomaly.data.datasets import open_dataset
 from clipomaly.errors import DataError
 from clipomaly.training.mini.names import Lexicon, WordNet
 from clipomaly.training.mini.pack import (
@@ -26,8 +26,6 @@ from clipomaly.training.mini.pack import (
     LABELS,
     OUTLIER,
     decode,
-    read_labels,
-    read_rgb,
 )
 from clipomaly.training.mini.text import picture_synsets
 
@@ -174,30 +172,30 @@ class Material:
     rendered_names: list[np.ndarray] = field(default_factory=list)
 
     def with_rendered(self, folder: Path, wordnet: WordNet) -> Material:
-        """This material and the proving ground's frames in a folder: known classes, and unknown things with
+        """This material and the proving ground's packs below a folder: known classes, and unknown things with
         their names, which become classes of their own where no photograph's class bears them."""
         words, synset = [list(w) for w in self.words], [int(s) for s in self.synset]
         place = {word: c for c, of_class in enumerate(words) for word in reversed(of_class)}
         images, labels, names = [], [], []
-        for path in sorted(folder.glob("*.json")):
-            about = json.loads(path.read_text())
-            label = read_labels(path.with_suffix(".labels.png")).astype(np.uint8)
-            mask = read_labels(path.with_suffix(".png"))
-            first = FIRST_AIRSIDE if about["domain"] == "apron" else len(CAMVID)
-            label = np.where(label == IGNORE, IGNORE, label + first).astype(np.uint8)
-            label[mask == 1] = OUTLIER
-            name = np.full(label.shape, -1, np.int16)
-            for thing in about["unknowns"]:
-                x0, y0, x1, y1 = thing["box"]
-                box = (slice(y0, y1), slice(x0, x1))
-                if thing["name"] not in place:
-                    place[thing["name"]] = len(words)
-                    words.append([thing["name"]])
-                    synset.append(wordnet.senses.get(thing["name"], [-len(words)])[0])
-                name[box][mask[box] == 1] = place[thing["name"]]
-            images.append(read_rgb(path.with_suffix(".jpg")))
-            labels.append(label)
-            names.append(name)
+        for pack in sorted(p.parent for p in folder.rglob("pack.json")):
+            for sample in open_dataset("proving-ground", pack):
+                image, mask = sample.load()
+                classes, instances = sample.classes(), sample.instances()
+                if mask is None or classes is None or instances is None:
+                    raise DataError(f"{pack}: frame {sample.name} lacks truth; render the pack anew")
+                first = FIRST_AIRSIDE if sample.vocabulary == "airside" else len(CAMVID)
+                label = np.where(classes == IGNORE, IGNORE, np.minimum(classes, IGNORE - first) + first)
+                label[mask == 1] = OUTLIER
+                name = np.full(label.shape, -1, np.int16)
+                for number, word in sample.things.items():
+                    if word not in place:
+                        place[word] = len(words)
+                        words.append([word])
+                        synset.append(wordnet.senses.get(word, [-len(words)])[0])
+                    name[instances == number] = place[word]
+                images.append(image)
+                labels.append(label.astype(np.uint8))
+                names.append(name)
         if not images:
             raise DataError(f"{folder}: no rendered frames; make some with `clipomaly world render`")
         more = np.zeros(len(words) - len(self.words), bool)
