@@ -54,6 +54,15 @@ class Thresholds:
             return None
         return self.values.get(vocabulary, {}).get(score)
 
+    def frames_of(self, vocabulary: str) -> int:
+        """How many frames a vocabulary's values come from, by its name.
+
+        >>> Thresholds("mini", {}, 0.01, {}, 30, sources=("camvid: 10 frames of a",)).frames_of("camvid")
+        10
+        """
+        own = [s for s in self.sources if s.startswith(f"{vocabulary}: ")]
+        return int(own[0].split(": ")[1].split()[0]) if own else self.frames
+
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits of the file's content."""

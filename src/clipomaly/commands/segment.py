@@ -60,7 +60,7 @@ def run_segment(
         output.folder,
         settings,
         pipeline.vocabulary,
-        pipeline.provenance,
+        {**pipeline.provenance, "notice": " ".join(pipeline.notices)},
         score_format=output.score_format,
         existing=output.existing,  # type: ignore[arg-type]
     )
@@ -108,9 +108,10 @@ def _progress(console: Console, items: Sequence[SourceItem], done: int) -> Itera
 
 def _say(console: Console, outcome: Outcome, report: Path, seconds: float) -> None:
     failed = f", {len(outcome.failures)} failed" if outcome.failures else ""
+    frames = f"{outcome.frames} frame{'' if outcome.frames == 1 else 's'}"
+    findings = f"{outcome.findings} finding{'' if outcome.findings == 1 else 's'}"
     console.print(
-        f"{outcome.frames} frames, {outcome.findings} findings, {outcome.named} of them named{failed}; "
-        f"{seconds:.1f} s",
+        f"{frames}, {findings}, {outcome.named} of them named{failed}; {seconds:.1f} s",
         highlight=False,
     )
     console.print(Text(f"look at {report}", style="bold"), soft_wrap=True)

@@ -67,6 +67,11 @@ def load_encoder(
     folder = MINI_FOLDER if str(model) == "mini" else Path(model).expanduser()
     if str(model) == "mini" and not (folder / SPEC_FILE).is_file():
         raise ModelError("the embedded model is missing from this installation: install clipomaly again")
+    if not folder.is_dir() and "/" not in str(model):
+        raise ModelError(
+            f"no model {str(model)!r}: it is no folder here, no hub id (owner/name), and not one that "
+            "`clipomaly models` lists"
+        )
     if runtime == "auto":
         runtime = "onnx" if _has_graphs(folder, variant) else "torch"
     if runtime == "onnx":

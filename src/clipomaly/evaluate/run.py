@@ -213,7 +213,7 @@ def operating_rule(pipeline: Pipeline) -> dict[str, Any]:
             "thresholds_hash": thresholds.hash,
             "thresholds_created": thresholds.created,
             "thresholds_fpr": thresholds.fpr,
-            "thresholds_frames": thresholds.frames,
+            "thresholds_frames": thresholds.frames_of(pipeline.vocabulary.name),
         }
     if rule in ("otsu", "percentile", "auto", "calibrated"):
         return {"rule": "percentile" if rule == "percentile" else "otsu", "fixed": False, "threshold": None}

@@ -51,15 +51,18 @@ def _with_rule(method: Clipomaly | VL4AD, settings: Settings, vocabulary: Vocabu
     """The method, with the rule that will cut its scores; a notice where `auto` has to fall back."""
     spec, rule = method.encoder.spec, settings.unknown.threshold
     provenance = {"model": spec.name, "model_hash": spec.fingerprint}
-    notices: tuple[str, ...] = ()
+    notices: tuple[str, ...] = (str(spec.extra["notice"]),) if "notice" in spec.extra else ()
     if rule in ("auto", "calibrated"):
         if method.calibrated(vocabulary) is not None and method.thresholds is not None:
             provenance |= {"thresholds_hash": method.thresholds.hash, "threshold_rule": "calibrated"}
-        elif rule == "calibrated":
+        elif rule == "calibrated" or settings.unknown.thresholds is not None:
             raise ConfigError(method.why_uncalibrated(vocabulary))
         else:
             provenance["threshold_rule"] = "otsu"
-            notices = (f"{method.why_uncalibrated(vocabulary)}. Using otsu.",)
+            notices += (
+                f"{method.why_uncalibrated(vocabulary)}. Using otsu, anew for each frame: it finds "
+                "something unknown in every frame.",
+            )
     else:
         provenance["threshold_rule"] = rule
     return Opened(method, provenance, notices, method.encoder)

@@ -15,6 +15,12 @@ from clipomaly.training.mini.look import LOOK_TEMPLATES
 
 __all__ = ["write_folder"]
 
+#: Said whenever the model is used, until a better one earns silence.
+NOTICE = (
+    "mini is a small model: its outlines are hints and most of its names are wrong; for research, "
+    "non-commercial use, and never for safety decisions (docs/models/mini.md)"
+)
+
 
 def write_folder(
     model: Any,
@@ -67,6 +73,7 @@ def write_folder(
         "extra": {
             "pasted_outliers": recipe.pastes,
             "terms": "research, non-commercial",
+            "notice": NOTICE,
             "recipe": asdict(recipe),
             **(extra or {}),
         },
