@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from clipomaly.data.images import read_image
+from clipomaly.encoders.load import MINI_FOLDER
 from clipomaly.vocabulary import load_vocabulary
 
 
@@ -97,19 +98,22 @@ def test_bad_files_are_named_and_good_ones_finished(tmp_path: Path) -> None:
         (["--resume", "--overwrite"], "choose one"),
         (["--cap", "-1"], "cap must be at least 0"),
         (["--thresholds", "nowhere.json"], "nowhere.json"),
+        (["--thresholds", "OTHER", "--tile", "128"], "the thresholds were measured with"),
     ],
 )
 def test_mistakes_are_one_line_with_the_fix(tmp_path: Path, arguments: list[str], says: str) -> None:
     twice, empty = tmp_path / "twice.toml", tmp_path / "empty.toml"
     twice.write_text('name="v"\n[[known]]\nname="road"\n[[known]]\nname="road"\n')
     empty.write_text('name="v"\n[[known]]\nname=""\n')
-    names = {"TWICE": str(twice), "EMPTY": str(empty)}
+    shipped = MINI_FOLDER / "thresholds.json"
+    names = {"TWICE": str(twice), "EMPTY": str(empty), "OTHER": str(shipped)}
     arguments = [names.get(a, a) for a in arguments]
     done = clipomaly("segment", picture(tmp_path / "a.png"), "--out", tmp_path / "out", *arguments)
     assert done.returncode != 0
     assert says in done.stderr
     assert "Traceback" not in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    told = [line for line in done.stderr.splitlines() if line.strip() and not line.startswith("note: ")]
+    assert len(told) == 1, "one line, after what the model has to say of itself"
 
 
 def test_no_pictures_and_a_full_disk(tmp_path: Path) -> None:

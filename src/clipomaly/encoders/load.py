@@ -69,8 +69,8 @@ def load_encoder(
         raise ModelError("the embedded model is missing from this installation: install clipomaly again")
     if not folder.is_dir() and "/" not in str(model):
         raise ModelError(
-            f"no model {str(model)!r}: it is no folder here, no hub id (owner/name), and not one that "
-            "`clipomaly models` lists"
+            f"model {str(model)!r} does not exist: it is no folder here, no hub id (owner/name), and not one "
+            "that `clipomaly models` lists"
         )
     if runtime == "auto":
         runtime = "onnx" if _has_graphs(folder, variant) else "torch"
