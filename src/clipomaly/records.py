@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 
 __all__ = [
+    "UNNAMED",
     "Candidate",
     "DenseFeatures",
     "Finding",
