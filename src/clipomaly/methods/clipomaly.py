@@ -30,6 +30,7 @@ from clipomaly.encoders.seam import Encoder
 from clipomaly.maths.grids import mask_to_grid, pool_regions, upsample, upsample_argmax
 from clipomaly.maths.regions import limits, split
 from clipomaly.maths.scores import SCORES
+from clipomaly.methods.calibrated import encoder_conditions, why_uncalibrated
 from clipomaly.methods.unnamed import frame_threshold
 from clipomaly.naming.choose import enter_names, preselect, rank_candidates
 from clipomaly.naming.dictionary import keep_words, load_words
@@ -102,14 +103,7 @@ class Clipomaly:
 
     def conditions(self) -> dict[str, object]:
         """What a calibrated threshold depends on, besides the vocabulary and the score."""
-        encoder = self.settings.encoder
-        return {
-            "model_hash": self.encoder.spec.fingerprint,
-            "long_side": encoder.long_side or self.encoder.spec.working_long_side,
-            "tile": encoder.tile,
-            "temperature": self.temperature,
-            "synonyms": self.settings.unknown.synonyms,
-        }
+        return encoder_conditions(self.encoder, self.settings, self.temperature)
 
     def _prepare(self, vocabulary: Vocabulary) -> _Words:
         if vocabulary.hash not in self._words:
@@ -199,12 +193,8 @@ class Clipomaly:
 
     def why_uncalibrated(self, vocabulary: Vocabulary) -> str:
         """Why no calibrated threshold applies, and what to do."""
-        reason = self.thresholds.mismatch(self.conditions()) if self.thresholds else "the model carries none"
-        reason = reason or f"none was measured for vocabulary {vocabulary.name} as it is now"
-        return (
-            f"no calibrated threshold for score {self.settings.unknown.score} ({reason}): "
-            "run `clipomaly calibrate` on frames without unknowns, or use --threshold otsu"
-        )
+        what = f"score {self.settings.unknown.score}"
+        return why_uncalibrated(self.thresholds, self.conditions(), vocabulary, what, "clipomaly calibrate")
 
     def _candidates(
         self,

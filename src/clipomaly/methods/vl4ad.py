@@ -30,6 +30,7 @@ from clipomaly.encoders.seam import Encoder
 from clipomaly.maths.grids import upsample
 from clipomaly.maths.prompted import best_of, unexplained
 from clipomaly.methods.backbones import Reading
+from clipomaly.methods.calibrated import encoder_conditions, why_uncalibrated
 from clipomaly.methods.unnamed import frame_threshold, unnamed_prediction
 from clipomaly.naming.outliers import load_outlier_prompts, outliers_beside
 from clipomaly.records import DenseFeatures, Prediction
@@ -94,13 +95,8 @@ class VL4AD:
 
     def conditions(self) -> dict[str, object]:
         """What a calibrated threshold depends on, besides the vocabulary."""
-        encoder = self.settings.encoder
         return {
-            "model_hash": self.encoder.spec.fingerprint,
-            "long_side": encoder.long_side or self.encoder.spec.working_long_side,
-            "tile": encoder.tile,
-            "temperature": self.temperature,
-            "synonyms": self.settings.unknown.synonyms,
+            **encoder_conditions(self.encoder, self.settings, self.temperature),
             "super_classes": self.settings.vl4ad.super_classes,
             "outlier_prompts": hashlib.sha256("\n".join(self.prompts).encode()).hexdigest()[:16],
         }
@@ -113,11 +109,9 @@ class VL4AD:
 
     def why_uncalibrated(self, vocabulary: Vocabulary) -> str:
         """Why no calibrated threshold applies, and what to do."""
-        reason = self.thresholds.mismatch(self.conditions()) if self.thresholds else "the model carries none"
-        reason = reason or f"none was measured for vocabulary {vocabulary.name} as it is now"
-        return (
-            f"no calibrated threshold for method {self.name} ({reason}): run `clipomaly calibrate --method "
-            f"{self.name}` on frames without unknowns, or use --threshold otsu"
+        command = f"clipomaly calibrate --method {self.name}"
+        return why_uncalibrated(
+            self.thresholds, self.conditions(), vocabulary, f"method {self.name}", command
         )
 
     def _prepare(self, vocabulary: Vocabulary) -> _Columns:
