@@ -64,6 +64,7 @@ class TrunkPatches(nn.Module):
 class MiniCLIPModel(CLIPModel):
     """CLIP with a convolutional trunk.
 
+    >>> import torch
     >>> tiny = mini_config(vocabulary=64, widths=(8, 8, 8, 8), width=16, text_width=16)
     >>> model = MiniCLIPModel(tiny).eval()
     >>> out = model.vision_model(torch.rand(1, 3, 48, 80), interpolate_pos_encoding=True)
