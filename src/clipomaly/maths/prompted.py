@@ -108,4 +108,4 @@ def _shares(known: np.ndarray, outliers: np.ndarray, tau: float) -> tuple[np.nda
         largest = np.maximum(largest, outliers.max(axis=-1, keepdims=True))
     top = np.exp((known - largest) / np.float32(tau))
     rest = np.exp((outliers - largest) / np.float32(tau))
-    return top, top.sum(axis=-1) + rest.sum(axis=-1)
+    return top, np.asarray(top.sum(axis=-1) + rest.sum(axis=-1))
