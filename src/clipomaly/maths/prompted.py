@@ -61,7 +61,7 @@ def unexplained(
     0.5
     """
     top, below = _shares(known, outliers, tau)
-    return np.clip(1 - top.max(axis=-1) / below, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(1 - top.max(axis=-1) / below, 0, 1), np.float32)
 
 
 def mask_uncertainty(
