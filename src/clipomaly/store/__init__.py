@@ -1,0 +1,1 @@
+"""What a run found, kept: results in Lance, decisions in SQL."""
