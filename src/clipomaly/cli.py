@@ -34,6 +34,9 @@ app.add_typer(import_app, name="import")
 world_app = typer.Typer(help="The proving ground: rendered scenes with exact truth.", no_args_is_help=True)
 app.add_typer(world_app, name="world")
 
+train_app = typer.Typer(help="Train models; needs the extra [torch].", no_args_is_help=True)
+app.add_typer(train_app, name="train")
+
 Out = Annotated[Path, typer.Option(help="Folder for the results; made if missing.")]
 
 
@@ -341,6 +344,44 @@ def export_encoder(
     from clipomaly.encoders.export import export_encoder as export
 
     typer.echo(export(model, out, variant=variant, revision=revision, half=half))
+
+
+@app.command("export-tagger")
+def export_tagger(
+    folder: Annotated[Path, typer.Argument(help="Folder with RAM's or RAM++'s published weights and tag list.")],
+    out: Out,
+    tags: Annotated[Path | None, typer.Option(help="Other tags, one a line.")] = None,
+    extend: Annotated[bool, typer.Option(help="Add --tags to the built-in list; else they replace it.")] = False,
+    text_model: Annotated[
+        str | None, typer.Option(help="CLIP ViT-B/16, for tags that the list does not hold.")
+    ] = None,
+) -> None:
+    """Turn RAM or RAM++ into one ONNX graph, with its own tags or with yours. Needs the extra [torch].
+
+    Example: clipomaly export-tagger ram-plus --tags airside.txt --extend --text-model clip-b16 --out tagger
+    """
+    from clipomaly.commands.export_tagger import run_export_tagger
+
+    run_export_tagger(folder, out, tags=tags, extend=extend, text_model=text_model)
+
+
+@train_app.command("mini")
+def train_mini(
+    recipe: Annotated[Path, typer.Option(help="Recipe file; recipes/mini-cpu.toml is the shipped model's.")],
+    data: Annotated[Path, typer.Option(help="Folder with data/train, models and text.")],
+    out: Out,
+    stage: Annotated[
+        Literal["all", "pack", "trunk", "text", "joint", "tune"],
+        typer.Option(help="One stage alone; finished ones are skipped, stopped ones go on."),
+    ] = "all",
+) -> None:
+    """Train the embedded model from nothing; a stopped run goes on with the same line.
+
+    Example: clipomaly train mini --recipe recipes/mini-cpu.toml --data shared --out mini-run
+    """
+    from clipomaly.commands.train_mini import run_train_mini
+
+    run_train_mini(recipe, data, out, stage)
 
 
 @world_app.command("render")
