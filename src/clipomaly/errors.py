@@ -11,7 +11,8 @@ Each message is one line: what is wrong, with which file, and what to do about i
     ├── ModelError         a model is unknown, missing or damaged
     ├── MissingExtra       an optional package is not installed
     ├── MetricError        a figure is undefined for this input
-    └── OutputError        a result cannot be written
+    ├── OutputError        a result cannot be written
+    └── StoreError         a store or its decisions cannot be opened, read or written
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "SourceError",
+    "StoreError",
     "VocabularyError",
 ]
 
@@ -64,6 +66,10 @@ class MetricError(ClipomalyError):
 
 class OutputError(ClipomalyError):
     """A result cannot be written."""
+
+
+class StoreError(ClipomalyError):
+    """A store or its decisions cannot be opened, read or written."""
 
 
 class MissingExtra(ClipomalyError):

@@ -1,1 +1,5 @@
-"""What a run found, kept: results in Lance, decisions in SQL."""
+"""What was found, what people decided about it, and which names grew out of both.
+
+results (Lance: runs, frames, findings, vectors) · decisions (SQL, append-only) · catalogue (both in memory)
+· taxonomy (the governed vocabulary) · mining (search, clusters, what to review next)
+"""

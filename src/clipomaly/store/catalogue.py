@@ -1,0 +1,416 @@
+"""All findings in memory, as columns, with what people decided: filters and counts within milliseconds.
+
+`refresh` takes in what writers and reviewers have added since; decisions come one by one, findings anew only
+when a table has changed. Masks, candidates and vectors stay in the store.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Integer
+
+from clipomaly.errors import ConfigError
+from clipomaly.records import UNNAMED
+from clipomaly.store.decisions import Decisions
+from clipomaly.store.results import ResultStore, first_attempts
+from clipomaly.store.state import STATUSES, FindingState
+
+__all__ = ["ORDERS", "Catalogue", "FindingFilter"]
+
+ORDERS = ("score", "area", "time", "name", "confidence", "id", "cluster")
+_FRAME_COLUMNS = [
+    "id", "attempt", "name", "picture", "path", "height", "width", "time", "camera", "lat", "lon", "sequence",
+    "index", "conditions",
+]  # fmt: skip
+_FINDING_COLUMNS = [
+    "id", "run", "frame", "attempt", "name", "name_source", "score", "confidence", "area", "x0", "y0", "x1",
+    "y1", "nearest_known",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FindingFilter:
+    """Which findings; what is None or empty does not matter."""
+
+    run: str | None = None
+    status: str | Collection[str] | None = None
+    name: str | None = None
+    """Exactly this name; `unknown object` finds those without one."""
+    text: str | None = None
+    """Part of the name, the frame's name, or the nearest known class."""
+    min_score: float | None = None
+    max_score: float | None = None
+    min_area: float | None = None
+    """Pixels from 1 on, a share of the frame below."""
+    max_area: float | None = None
+    since: float | None = None
+    """Taken at this time or later: seconds since 1970."""
+    until: float | None = None
+    camera: str | None = None
+    place: str | None = None
+    cluster: int | None = None
+    assignee: str | None = None
+    conditions: Mapping[str, str] = field(default_factory=dict)
+    ids: Collection[str] | None = None
+
+    def __post_init__(self) -> None:
+        wanted = (self.status,) if isinstance(self.status, str) else tuple(self.status or ())
+        unknown = [s for s in wanted if s not in STATUSES]
+        if unknown:
+            raise ConfigError(f"unknown status {unknown[0]!r}: use one of {', '.join(STATUSES)}")
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """The statuses that count; empty: all."""
+        return (self.status,) if isinstance(self.status, str) else tuple(self.status or ())
+
+
+class _Texts:
+    """A column of texts as codes of a few distinct ones."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        encoded = pa.array(values, pa.string()).fill_null("").dictionary_encode()
+        self.codes: Integer[np.ndarray, " n"] = encoded.indices.to_numpy(zero_copy_only=False).astype(
+            np.int32
+        )
+        self.words: list[str] = encoded.dictionary.to_pylist()
+        self.code_of = {word: i for i, word in enumerate(self.words)}
+
+    def equal(self, word: str) -> Bool[np.ndarray, " n"]:
+        return self.codes == self.code_of.get(word, -1)
+
+    def containing(self, part: str) -> Bool[np.ndarray, " n"]:
+        part = part.casefold()
+        hit = np.array([part in word.casefold() for word in self.words], bool)
+        return hit[self.codes] if len(hit) else np.zeros(len(self.codes), bool)
+
+    def code(self, word: str) -> int:
+        """The word's code, new if it has none."""
+        if word not in self.code_of:
+            self.code_of[word] = len(self.words)
+            self.words.append(word)
+        return self.code_of[word]
+
+
+class Catalogue:
+    """Columns of all findings. `query` gives ids; threads may share one, `refresh` waits for the others."""
+
+    def __init__(self, store: ResultStore, decisions: Decisions) -> None:
+        self.store = store
+        self.decisions = decisions
+        self._lock = threading.RLock()
+        self._versions: tuple[int, int] | None = None
+        self._seen = 0
+        self._clusters: dict[str, int] = {}
+        self._states: dict[str, FindingState] = {}
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    # --- taking in ------------------------------------------------------------------------------------------
+
+    def refresh(self) -> bool:
+        """Take in what is new; whether anything was."""
+        with self._lock:
+            versions = (self.store.table("frames").version, self.store.table("findings").version)
+            new_rows = versions != self._versions
+            if new_rows:
+                self._load()
+                self._versions = versions
+                self._seen, self._states = 0, {}
+            latest = self.decisions.latest()
+            if latest == self._seen:
+                return new_rows
+            self._take_decisions()
+            return True
+
+    def _load(self) -> None:
+        frames = first_attempts(self.store.rows("frames", columns=_FRAME_COLUMNS)).combine_chunks()
+        table = self.store.rows("findings", columns=_FINDING_COLUMNS).combine_chunks()
+        at = pc.index_in(_flat(table["frame"]), value_set=_flat(frames["id"]))
+        chosen = pc.take(_flat(frames["attempt"]), at)
+        live = pc.fill_null(pc.equal(chosen, _flat(table["attempt"])), False)
+        table, at = table.filter(live), at.filter(live)
+        owner = at.to_numpy(zero_copy_only=False).astype(np.intp)
+        self.ids: np.ndarray = _flat(table["id"]).to_numpy(zero_copy_only=False)
+        self.frame_ids: np.ndarray = _flat(table["frame"]).to_numpy(zero_copy_only=False)
+        self.owner = owner
+        self.frames = frames
+        self.run = _Texts(_flat(table["run"]))
+        self.found_name = _Texts(_flat(table["name"]).fill_null(UNNAMED))
+        self.name = _Texts(_flat(table["name"]).fill_null(UNNAMED))
+        self.name_source = _Texts(_flat(table["name_source"]))
+        self.nearest_known = _Texts(_flat(table["nearest_known"]))
+        self.score = _numbers(table["score"])
+        self.confidence = _numbers(table["confidence"])
+        self.area = _numbers(table["area"])
+        self.box = np.stack([_numbers(table[c]) for c in ("x0", "y0", "x1", "y1")], axis=1)
+        height, width = _numbers(frames["height"])[owner], _numbers(frames["width"])[owner]
+        self.image_size = np.stack([height, width], axis=1)
+        self.share = self.area / np.maximum(height * width, 1)
+        self.time = _numbers(frames["time"])[owner]
+        self.frame_name = _Texts(_flat(frames["name"]))
+        self.frame_codes = self.frame_name.codes[owner]
+        self.camera = _Texts(_flat(frames["camera"]).take(at))
+        self._conditions = _Texts(_flat(frames["conditions"]).take(at))
+        self.place = _Texts(_places(frames).take(at))
+        self.picture = _Texts(_pictures(frames).take(at))
+        self.status = np.zeros(len(self.ids), np.int8)
+        self.assignee = _Texts([""] * len(self.ids))
+        self._row = None
+        self.cluster = np.full(len(self.ids), -1, np.int32)
+        self._place_clusters()
+
+    def _take_decisions(self) -> None:
+        fresh = self.decisions.since(self._seen)
+        touched: set[str] = set()
+        all_names = self._seen == 0
+        undone: list[int] = []
+        for decision in fresh:
+            touched.update(decision.findings)
+            if decision.kind == "undo" and decision.undoes is not None:
+                undone.append(decision.undoes)
+            all_names |= decision.kind == "merge_names"
+        while undone:  # an undo may undo an undo
+            decision = self.decisions.decision(undone.pop())
+            touched.update(decision.findings)
+            all_names |= decision.kind == "merge_names"
+            if decision.undoes is not None:
+                undone.append(decision.undoes)
+        if all_names:
+            touched.update(self.decisions.decided())
+        states = self.decisions.states(sorted(touched))
+        self._states |= states
+        merged = self.decisions.merged_names()
+        if all_names:
+            self._rename_all(merged)
+        rows = self.rows(list(states))
+        for row, state in zip(rows, states.values(), strict=True):
+            if row < 0:
+                continue
+            self.status[row] = STATUSES.index(state.status)
+            found = self.found_name.words[self.found_name.codes[row]]
+            self.name.codes[row] = self.name.code(state.name or merged.get(found, found))
+            self.assignee.codes[row] = self.assignee.code(state.assignee or "")
+        self._seen = max(self._seen, max((d.id for d in fresh), default=0))
+
+    def _rename_all(self, merged: Mapping[str, str]) -> None:
+        """Names as found, those that were merged by their new name."""
+        new = [self.name.code(merged.get(word, word)) for word in self.found_name.words]
+        self.name.codes = np.array(new, np.int32)[self.found_name.codes] if new else self.name.codes
+
+    def set_clusters(self, clusters: Mapping[str, int]) -> None:
+        """Which cluster each finding belongs to; those left out belong to none (−1)."""
+        with self._lock:
+            self._clusters = dict(clusters)
+            self._place_clusters()
+
+    def _place_clusters(self) -> None:
+        self.cluster = np.full(len(self.ids), -1, np.int32)
+        if self._clusters:
+            rows = self.rows(list(self._clusters))
+            good = rows >= 0
+            self.cluster[rows[good]] = np.array(list(self._clusters.values()), np.int32)[good]
+
+    # --- looking up -----------------------------------------------------------------------------------------
+
+    def rows(self, ids: Sequence[str]) -> Integer[np.ndarray, " n"]:
+        """Row of each id; −1 where there is none."""
+        if len(ids) < 2_000:
+            if self._row is None:
+                self._row = {key: i for i, key in enumerate(self.ids)}
+            return np.array([self._row.get(i, -1) for i in ids], np.intp)
+        at = pc.index_in(pa.array(ids, pa.string()), value_set=pa.array(self.ids, pa.string()))
+        return np.asarray(pc.fill_null(at, -1).to_numpy(zero_copy_only=False), np.intp)
+
+    _row: dict[str, int] | None
+
+    def state(self, finding: str) -> FindingState:
+        """What holds for a finding."""
+        return self._states.get(finding, FindingState())
+
+    def status_of(self, finding: str) -> str:
+        """Its status."""
+        return self.state(finding).status
+
+    def name_of(self, finding: str) -> str:
+        """Its name now, people's decisions and merges included."""
+        [row] = self.rows([finding])
+        return self.name.words[self.name.codes[row]] if row >= 0 else UNNAMED
+
+    def row(self, finding: str) -> dict[str, Any]:
+        """One finding's columns, for a list or a table."""
+        [i] = self.rows([finding])
+        if i < 0:
+            raise KeyError(finding)
+        owner = int(self.owner[i])
+        return {
+            "id": finding,
+            "run": self.run.words[self.run.codes[i]],
+            "frame": str(self.frame_ids[i]),
+            "frame_name": self.frame_name.words[self.frame_codes[i]],
+            "name": self.name.words[self.name.codes[i]],
+            "found_name": self.found_name.words[self.found_name.codes[i]],
+            "name_source": self.name_source.words[self.name_source.codes[i]] or None,
+            "status": STATUSES[self.status[i]],
+            "assignee": self.assignee.words[self.assignee.codes[i]] or None,
+            "score": float(self.score[i]),
+            "confidence": float(self.confidence[i]),
+            "area": int(self.area[i]),
+            "share": float(self.share[i]),
+            "box": tuple(int(v) for v in self.box[i]),
+            "time": None if np.isnan(self.time[i]) else float(self.time[i]),
+            "camera": self.camera.words[self.camera.codes[i]],
+            "place": self.place.words[self.place.codes[i]],
+            "sequence": self.frames["sequence"][owner].as_py(),
+            "index": self.frames["index"][owner].as_py(),
+            "nearest_known": self.nearest_known.words[self.nearest_known.codes[i]],
+            "cluster": int(self.cluster[i]),
+        }
+
+    # --- asking ---------------------------------------------------------------------------------------------
+
+    def query(
+        self,
+        where: FindingFilter | None = None,
+        order: str = "-score",
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[str]:
+        """Ids that meet the filter; `order` is a column, `-` before it turns it round."""
+        column, down = order.removeprefix("-"), order.startswith("-")
+        if column not in ORDERS:
+            raise ConfigError(
+                f"unknown order {order!r}: use one of {', '.join(ORDERS)}, perhaps with a - before"
+            )
+        with self._lock:
+            rows = np.flatnonzero(self.mask(where))
+            keys = self._key(column)[rows]
+            keys = -keys if down else keys
+            rows = rows[np.argsort(keys, kind="stable")]
+            stop = None if limit is None else offset + limit
+            return [str(i) for i in self.ids[rows[offset:stop]]]
+
+    def count(self, where: FindingFilter | None = None) -> int:
+        """How many meet the filter."""
+        with self._lock:
+            return int(self.mask(where).sum())
+
+    def counts(self, where: FindingFilter | None = None, names: int = 50) -> dict[str, dict[str, int]]:
+        """How many there are by status, name (the most frequent), run, camera and place."""
+        with self._lock:
+            mask = self.mask(where)
+            by_status = np.bincount(self.status[mask], minlength=len(STATUSES))
+            out = {"status": {s: int(n) for s, n in zip(STATUSES, by_status, strict=True)}}
+            for key in ("name", "run", "camera", "place"):
+                out[key] = _top(getattr(self, key), mask, names)
+            return out
+
+    def mask(self, where: FindingFilter | None) -> Bool[np.ndarray, " n"]:
+        """Which rows meet the filter."""
+        f = where or FindingFilter()
+        keep = np.ones(len(self.ids), bool)
+        if f.run is not None:
+            keep &= self.run.equal(f.run)
+        if f.statuses:
+            keep &= np.isin(self.status, [STATUSES.index(s) for s in f.statuses])
+        if f.name is not None:
+            keep &= self.name.equal(f.name)
+        for column, value in ((self.camera, f.camera), (self.place, f.place), (self.assignee, f.assignee)):
+            if value is not None:
+                keep &= column.equal(value)
+        for values, low, high in (
+            (self.score, f.min_score, f.max_score),
+            (self.time, f.since, f.until),
+            (self._area_like(f.min_area), f.min_area, None),
+            (self._area_like(f.max_area), None, f.max_area),
+        ):
+            if low is not None:
+                keep &= values >= low
+            if high is not None:
+                keep &= values <= high
+        if f.cluster is not None:
+            keep &= self.cluster == f.cluster
+        if f.text:
+            in_frame = self.frame_name.containing(f.text)  # a text a frame; its codes are in frame order
+            named = self.name.containing(f.text) | self.nearest_known.containing(f.text)
+            keep &= named | in_frame[self.owner]
+        for key, value in f.conditions.items():
+            keep &= self._condition(key, value)
+        if f.ids is not None:
+            rows = self.rows(list(f.ids))
+            allowed = np.zeros(len(keep), bool)
+            allowed[rows[rows >= 0]] = True
+            keep &= allowed
+        return keep
+
+    def _area_like(self, limit: float | None) -> np.ndarray:
+        return self.share if limit is not None and limit < 1 else self.area
+
+    def _condition(self, key: str, value: str) -> Bool[np.ndarray, " n"]:
+        import json
+
+        hit = np.array([json.loads(w or "{}").get(key) == value for w in self._conditions.words], bool)
+        return hit[self._conditions.codes] if len(hit) else np.zeros(len(self.ids), bool)
+
+    def _key(self, column: str) -> np.ndarray:
+        if column == "name":
+            rank = np.argsort(np.argsort(np.array(self.name.words, object), kind="stable"))
+            return np.asarray(rank[self.name.codes] if len(rank) else np.zeros(len(self.ids)))
+        if column == "id":
+            return np.argsort(np.argsort(self.ids, kind="stable"))
+        values: np.ndarray = getattr(self, column)
+        return np.nan_to_num(values, nan=-np.inf) if column == "time" else values
+
+
+def _flat(column: Any) -> Any:
+    if isinstance(column, pa.ChunkedArray):
+        return (
+            column.chunk(0)
+            if column.num_chunks == 1
+            else pa.concat_arrays(column.chunks)
+            if (column.num_chunks)
+            else pa.array([], column.type)
+        )
+    return column
+
+
+def _numbers(column: Any) -> np.ndarray:
+    return np.asarray(column.to_numpy(), np.float64)
+
+
+def _places(frames: pa.Table) -> Any:
+    """`StoredFrame.place`, for all frames at once."""
+    import json
+
+    lat, lon = _numbers(frames["lat"]), _numbers(frames["lon"])
+    conditions, sequences = frames["conditions"].to_pylist(), frames["sequence"].to_pylist()
+    kept: dict[str, str] = {}
+    out = []
+    for a, b, text, sequence in zip(lat.tolist(), lon.tolist(), conditions, sequences, strict=True):
+        if a == a and b == b:
+            out.append(f"{a:.3f},{b:.3f}")
+            continue
+        if text not in kept:
+            kept[text] = json.loads(text).get("place", "")
+        out.append(kept[text] or sequence)
+    return pa.array(out, pa.string())
+
+
+def _pictures(frames: pa.Table) -> Any:
+    """The hash of the pixels; where an older store has none, the path."""
+    return pc.if_else(pc.equal(_flat(frames["picture"]), ""), _flat(frames["path"]), _flat(frames["picture"]))
+
+
+def _top(column: _Texts, mask: Bool[np.ndarray, " n"], limit: int) -> dict[str, int]:
+    counts = np.bincount(column.codes[mask], minlength=len(column.words))
+    order = np.argsort(-counts, kind="stable")[:limit]
+    return {column.words[i]: int(counts[i]) for i in order if counts[i]}

@@ -1,0 +1,210 @@
+"""Nearest vectors: exact in memory up to a limit, through a Lance index beyond it.
+
+    similarity = cosine = v · q        (both of unit length)
+
+In memory: one matrix product over all vectors in 32 bits. Beyond `memory` bytes: an inverted file over
+RaBitQ codes (IvfRq, on 16-bit vectors), whose best `refine` × limit are compared exactly. Without an index
+Lance compares everything: slow, and exact.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Float
+
+from clipomaly.errors import StoreError
+
+if TYPE_CHECKING:
+    from clipomaly.store.results import ResultStore
+
+__all__ = ["VectorSpace"]
+
+MEMORY = 1 << 30
+"""Bytes of vectors that are held in memory at most."""
+_INDEX_FROM = 10_000
+_EXACT_UP_TO = 50_000
+"""Allowed ids up to which their vectors are fetched and compared, beside an index."""
+
+
+class VectorSpace:
+    """One model's vectors. Threads may share it."""
+
+    def __init__(self, store: ResultStore, name: str, memory: int = MEMORY) -> None:
+        self.store = store
+        self.name = name
+        self.memory = memory
+        self.width = int(store.table(name).schema.field("vector").type.list_size)
+        self._version: tuple[int, int] | None = None
+        self._ids: np.ndarray = np.zeros(0, object)
+        self._matrix: Float[np.ndarray, "n d"] = np.zeros((0, self.width), np.float32)
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return int(self.store.table(self.name).count_rows())
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether searches are exact and in memory."""
+        return len(self) * self.width * 4 <= self.memory
+
+    def nearest(
+        self, vector: Float[np.ndarray, " d"], limit: int = 20, where: Collection[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """The nearest findings, best first."""
+        query = np.asarray(vector, np.float32).ravel()
+        if query.shape != (self.width,):
+            raise StoreError(
+                f"the query has {query.size} numbers, the store's vectors {self.width}: "
+                "it comes from another model"
+            )
+        query = query / max(float(np.linalg.norm(query)), 1e-12)
+        if limit < 1:
+            return []
+        if self.in_memory:
+            ids, matrix = self.load()
+            return _best(ids, matrix @ query, limit, where)
+        if where is not None and len(where) <= _EXACT_UP_TO:
+            ids, matrix = self.vectors(list(where))
+            return _best(ids, matrix @ query, limit, None)
+        return self._through_index(query, limit, where)
+
+    def load(self) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
+        """All live vectors with their ids; what is held already is not read again."""
+        with self._lock:
+            version = (self.store.table(self.name).version, self.store.table("frames").version)
+            if version != self._version:
+                self._update()
+                self._version = version
+            return self._ids, self._matrix
+
+    def vectors(self, ids: Collection[str]) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
+        """The vectors of these findings, in the ids' order as far as they are there."""
+        if self.in_memory:
+            have, matrix = self.load()
+            at = _places(have, list(ids))
+            at = at[at >= 0]
+            return have[at], matrix[at]
+        found = self.store.findings(list(ids))
+        kept = [f for f in found if f.embedding is not None]
+        if not kept:
+            return np.zeros(0, object), np.zeros((0, self.width), np.float32)
+        return np.array([f.id for f in kept], object), np.stack([f.embedding for f in kept])  # type: ignore[misc]
+
+    def _update(self) -> None:
+        from clipomaly.store.results import _quoted
+        from clipomaly.store.rows import vectors_of
+
+        listing = self.store.rows(self.name, columns=["id", "attempt"])
+        live = self._live(listing)
+        ids = listing["id"].filter(pa.array(live))
+        wanted = ids.to_numpy(zero_copy_only=False)
+        place = _places(self._ids, wanted)
+        new = np.flatnonzero(place < 0)
+        if len(new) > 2_000 or len(new) > 0.1 * len(wanted):
+            table = self.store.rows(self.name)
+            keep = self._live(table)
+            self._ids = table["id"].to_numpy()[keep]
+            self._matrix = vectors_of(table)[keep]
+            return
+        matrix = np.empty((len(wanted), self.width), np.float32)
+        matrix[place >= 0] = self._matrix[place[place >= 0]]
+        for first in range(0, len(new), 500):
+            part = wanted[new[first : first + 500]]
+            table = self.store.rows(self.name, f"id IN ({', '.join(map(_quoted, part))})")
+            keep = self._live(table)
+            found = table["id"].to_numpy()[keep]
+            matrix[_places(wanted, found)] = vectors_of(table)[keep]
+        self._ids, self._matrix = wanted, matrix
+
+    def _live(self, table: pa.Table) -> Bool[np.ndarray, " n"]:
+        """Rows of finished frames' attempts: a finding's id begins with its frame's."""
+        from clipomaly.store.results import first_attempts
+
+        frames = first_attempts(self.store.rows("frames", columns=["id", "attempt"]))
+        frame = pc.utf8_slice_codeunits(table["id"], 0, 16)
+        where = pc.index_in(frame, value_set=frames["id"].combine_chunks())
+        chosen = pc.take(frames["attempt"].combine_chunks(), where.combine_chunks())
+        same = pc.fill_null(pc.equal(chosen, table["attempt"].combine_chunks()), False)
+        return np.asarray(same.to_numpy(zero_copy_only=False), bool)
+
+    # --- index ----------------------------------------------------------------------------------------------
+
+    def build_index(self, partitions: int | None = None) -> None:
+        """Build or renew the index; takes seconds to minutes. Searches in memory do not need it."""
+        from lancedb.index import IvfRq
+
+        rows = len(self)
+        if rows < _INDEX_FROM:
+            raise StoreError(f"an index needs {_INDEX_FROM} vectors, there are {rows}: search without one")
+        count = partitions or max(16, round(rows**0.5))
+        self.store.table(self.name).create_index(
+            "vector", vector_column_name="vector", config=IvfRq(distance_type="cosine", num_partitions=count)
+        )
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether there is an index on the vectors."""
+        return any("vector" in index.columns for index in self.store.table(self.name).list_indices())
+
+    def _through_index(
+        self, query: Float[np.ndarray, " d"], limit: int, where: Collection[str] | None
+    ) -> list[tuple[str, float]]:
+        allowed = None if where is None else set(where)
+        table: Any = self.store.table(self.name)
+        want = 4 * limit
+        while True:
+            search = table.search(query, vector_column_name="vector").distance_type("cosine")
+            search = search.nprobes(PROBES).refine_factor(REFINE)
+            found = search.select(["id", "attempt", "_distance"]).limit(want).to_arrow()
+            live = self._live_few(found)
+            pairs = {
+                key: 1.0 - distance
+                for key, distance, good in zip(
+                    found["id"].to_pylist(), found["_distance"].to_pylist(), live, strict=True
+                )
+                if good and (allowed is None or key in allowed)
+            }
+            if len(pairs) >= limit or found.num_rows < want or want > 200_000:
+                return sorted(pairs.items(), key=lambda p: (-p[1], p[0]))[:limit]
+            want *= 8
+
+    def _live_few(self, table: pa.Table) -> list[bool]:
+        frames = [key[:16] for key in table["id"].to_pylist()]
+        chosen: dict[str, str] = {}
+        rows = self.store._by_id("frames", frames, ["id", "attempt"])
+        for key, attempt in zip(rows["id"].to_pylist(), rows["attempt"].to_pylist(), strict=True):
+            chosen[key] = min(attempt, chosen.get(key, attempt))
+        return [chosen.get(f) == a for f, a in zip(frames, table["attempt"].to_pylist(), strict=True)]
+
+
+PROBES = 40
+REFINE = 10
+
+
+def _places(have: np.ndarray, wanted: Collection[str] | np.ndarray) -> np.ndarray:
+    """Where each wanted id stands; −1 where it does not."""
+    if not len(have) or not len(wanted):
+        return np.full(len(wanted), -1)
+    where = pc.index_in(pa.array(list(wanted), pa.string()), value_set=pa.array(have, pa.string()))
+    return np.asarray(pc.fill_null(where, -1).to_numpy(zero_copy_only=False), np.intp)
+
+
+def _best(
+    ids: np.ndarray, similarity: Float[np.ndarray, " n"], limit: int, where: Collection[str] | None
+) -> list[tuple[str, float]]:
+    if where is not None:
+        at = _places(ids, list(where))
+        at = np.unique(at[at >= 0])
+        ids, similarity = ids[at], similarity[at]
+    count = min(limit, len(ids))
+    if not count:
+        return []
+    top = np.argpartition(-similarity, count - 1)[:count]
+    top = top[np.argsort(-similarity[top], kind="stable")]
+    return [(str(ids[i]), float(similarity[i])) for i in top]
