@@ -348,10 +348,14 @@ def export_encoder(
 
 @app.command("export-tagger")
 def export_tagger(
-    folder: Annotated[Path, typer.Argument(help="Folder with RAM's or RAM++'s published weights and tag list.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder with RAM's or RAM++'s published weights and tag list.")
+    ],
     out: Out,
     tags: Annotated[Path | None, typer.Option(help="Other tags, one a line.")] = None,
-    extend: Annotated[bool, typer.Option(help="Add --tags to the built-in list; else they replace it.")] = False,
+    extend: Annotated[
+        bool, typer.Option(help="Add --tags to the built-in list; else they replace it.")
+    ] = False,
     text_model: Annotated[
         str | None, typer.Option(help="CLIP ViT-B/16, for tags that the list does not hold.")
     ] = None,
@@ -382,6 +386,89 @@ def train_mini(
     from clipomaly.commands.train_mini import run_train_mini
 
     run_train_mini(recipe, data, out, stage)
+
+
+@train_app.command("known")
+def train_known(
+    model: Annotated[str, typer.Argument(help="mini, a transformers folder or a hub id.")],
+    root: Annotated[Path, typer.Option(help="Folder of the labelled frames.")],
+    out: Out,
+    dataset: Annotated[
+        str, typer.Option(help="How that folder is laid out: camvid or cityscapes.")
+    ] = "camvid",
+    vocabulary: Annotated[
+        str | None, typer.Option(help="Its classes in the labels' order; default: the data set's own.")
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Named photographs that hold and measure the open vocabulary.")
+    ] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Recipe file; docs/training.md lists its keys.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+    parts: Annotated[
+        Literal["vision", "attention", "last-block", "none"] | None,
+        typer.Option(help="What of the vision tower moves."),
+    ] = None,
+    decoder: Annotated[
+        Literal["none", "costagg"] | None, typer.Option(help="Train a decoder on top.")
+    ] = None,
+    alpha: Annotated[
+        str | None, typer.Option(help="Share of the tuned weights, 0 to 1, or auto: chosen on --photos.")
+    ] = None,
+    variant: Annotated[str | None, typer.Option(help="Last-block variant to tune.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Tune any CLIP for segmentation on a known vocabulary, and keep its open one.
+
+    Example: clipomaly train known mini --root camvid --photos photos/ --out mini-camvid
+    """
+    from clipomaly.commands.train_known import KnownRequest, run_train_known
+
+    request = KnownRequest(model, root, out, dataset, vocabulary, photos, recipe, variant, resume)
+    run_train_known(request, {"steps": steps, "train": parts, "decoder": decoder, "alpha": alpha})
+
+
+@train_app.command("flowclas")
+def train_flowclas(
+    frames: Annotated[list[str], typer.Option(help="Ordinary frames: files, folders or globs.")],
+    out: Out,
+    outliers: Annotated[
+        Path | None, typer.Option(help="Folder or .tar of pictures of things to paste; none: the flow alone.")
+    ] = None,
+    validation: Annotated[
+        list[str] | None, typer.Option(help="Frames held apart; default: every tenth of --frames.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="Encoder: mini, a CLIP type, DINOv2 or DINOv3; a folder or hub id.")
+    ] = "mini",
+    segmenter: Annotated[
+        str | None, typer.Option(help="A closed-set segmenter's ONNX file instead: its feature outputs.")
+    ] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Layers to read, such as 6,12,18,24; default: four, or all features.")
+    ] = None,
+    long_side: Annotated[
+        int | None, typer.Option(min=64, help="Read frames at this longer side, at most.")
+    ] = None,
+    flow_steps: Annotated[int, typer.Option(help="Steps of each layer's flow.")] = 16,
+    alpha: Annotated[float, typer.Option(help="Weight of the likelihood, summed over a frame.")] = 1e-6,
+    temperature: Annotated[float, typer.Option(help="Temperature of the contrast.")] = 0.13,
+    steps: Annotated[int, typer.Option(help="Steps of training.")] = 1000,
+    batch: Annotated[int, typer.Option(help="Frames a step.")] = 4,
+    rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 5e-4,
+    versions: Annotated[int, typer.Option(help="Versions of each frame, with other things pasted.")] = 2,
+    seed: Annotated[int, typer.Option(help="Same seed, same pastes and order.")] = 0,
+) -> None:
+    """Train the method flowclas on frozen features; a stopped run goes on with the same line.
+
+    Example: clipomaly train flowclas --frames ordinary/ --outliers things/ --model mini --out flow
+    """
+    from clipomaly.commands.train_flowclas import run_train_flowclas
+
+    run_train_flowclas(
+        frames, out, outliers=outliers, validation=validation or (), layers=layers, model=model,
+        segmenter=segmenter, long_side=long_side, flow_steps=flow_steps, alpha=alpha, temperature=temperature,
+        steps=steps, batch=batch, rate=rate, versions=versions, seed=seed,
+    )  # fmt: skip
 
 
 @world_app.command("render")

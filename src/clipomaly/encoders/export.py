@@ -51,7 +51,7 @@ try:
 except ImportError as error:  # pragma: no cover - the tests run with torch
     raise MissingExtra("torch", "torch", "exporting an encoder") from error
 
-__all__ = ["Export", "Parity", "export_encoder"]
+__all__ = ["Export", "Parity", "export_encoder", "stored_half"]
 
 OPSET = 18
 _COPIED = (TOKENIZER_FILE, "tokenizer_config.json", "vocab.json", "merges.txt", "preprocessor_config.json")
@@ -119,7 +119,7 @@ def export_encoder(
     for name in wanted:
         last_block(name)
     if half is None:
-        half = _stored_half(source)
+        half = stored_half(source)
     try:
         target.mkdir(parents=True, exist_ok=True)
         weights = _Weights(hf, half)
@@ -302,7 +302,7 @@ def _content(array: np.ndarray) -> bytes:
     ).digest()
 
 
-def _stored_half(folder: Path) -> bool:
+def stored_half(folder: Path) -> bool:
     """Whether the checkpoint's matrices are stored as float16."""
     from safetensors import safe_open
 
