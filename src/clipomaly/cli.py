@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from clipomaly.cli_options import with_settings
+from clipomaly.cli_store import add_store_commands
 from clipomaly.config import Settings
 from clipomaly.errors import ClipomalyError, ConfigError
 from clipomaly.export.annotations.table import FORMATS
@@ -502,6 +503,9 @@ def world_sheet(pack: Annotated[Path, typer.Argument(help="Folder that `world re
     from clipomaly.commands.world import run_sheet
 
     run_sheet(pack)
+
+
+add_store_commands(app)
 
 
 if __name__ == "__main__":

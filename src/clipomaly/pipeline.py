@@ -60,6 +60,8 @@ class Pipeline:
         self.vocabulary = vocabulary or load_vocabulary(settings.vocabulary)
         opened = open_method(settings, self.vocabulary, encoder=encoder, threads=threads)
         self.method: Method = opened.method
+        self.encoder: Encoder | None = opened.encoder
+        """What the method sees with; None where it sees with something else."""
         self.notices: tuple[str, ...] = opened.notices
         """What a person should know before trusting the results: no calibrated threshold, say."""
         self.provenance = {

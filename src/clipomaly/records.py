@@ -169,6 +169,8 @@ class Finding:
     nearest_known: str = ""
     """The known class that comes closest to this region."""
     nearest_known_similarity: float = float("nan")
+    embedding: Float[np.ndarray, " d"] | None = None
+    """Unit vector of the region as the encoder saw it (its dense features, pooled), where there is one."""
 
     def __post_init__(self) -> None:
         _require(self.name is None or bool(self.name.strip()), "a finding's name is a word or None")
