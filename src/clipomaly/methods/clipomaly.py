@@ -164,6 +164,8 @@ class Clipomaly:
             findings, labels, unknown = self._settle(
                 regions, candidates, nearest, entered, extended, labels, dense
             )
+            vectors = pool_regions(dense.patches, regions, dense.extent)
+            findings = [replace(f, embedding=v) for f, v in zip(findings, vectors, strict=True)]
         names = (*vocabulary.names, *entered)
         if any(f.name is None for f in findings):
             names = (*names, UNNAMED)
