@@ -77,7 +77,7 @@ def test_siglip_patches_are_the_head_over_each_patch_alone(checkpoints, kind):
     vision = encoder.model.vision_model
     with torch.no_grad():
         patches, _ = tower(pixels)
-        tokens, h, w = tower.embed(pixels.permute(0, 3, 1, 2).float() * tower.gain + tower.shift)
+        tokens, h, w, _ = tower.embed(pixels.permute(0, 3, 1, 2).float() * tower.gain + tower.shift)
         tokens = vision.encoder.layers[0](tokens, None)
         tokens = vision.post_layernorm(run_block(vision.encoder.layers[1], tokens, VARIANTS["clearclip"]))
         alone = torch.stack([vision.head(tokens[:, i : i + 1])[0] for i in range(h * w)])

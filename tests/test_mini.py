@@ -59,7 +59,7 @@ def tokenizer():
 
 def test_the_shipped_architecture_is_small() -> None:
     model = MiniCLIPModel(mini_config())
-    assert 6.5e6 < sum(p.numel() for p in model.parameters()) < 7.3e6
+    assert 7.3e6 < sum(p.numel() for p in model.parameters()) < 7.7e6
 
 
 def test_auto_classes_open_a_folder(model: MiniCLIPModel, tmp_path: Path) -> None:
@@ -185,3 +185,28 @@ def test_the_shipped_folder_opens_and_knows_a_road() -> None:
     near = z @ z.T
     assert near[0, 2] > near[0, 1]
     assert near[1, 3] > near[1, 4]
+
+
+def test_detail_starts_as_nothing_and_then_sharpens(model: MiniCLIPModel) -> None:
+    """Before training a fine model says what a coarse one of the same weights says, on twice the grid."""
+    import copy
+
+    fine = copy.deepcopy(model)
+    coarse = MiniCLIPModel(
+        mini_config(vocabulary=640, widths=(8, 8, 16, 16), width=32, text_width=16, fine=False)
+    ).eval()
+    weights = {k: v for k, v in fine.state_dict().items() if ".detail." not in k}
+    coarse.load_state_dict(weights)
+    x = torch.rand(1, 3, 64, 96)
+    left, right = coarse.dense(x)[0], fine.dense(x)[0]
+    assert left.shape == (1, 4 * 6, 32)
+    assert right.shape == (1, 8 * 12, 32)
+    middle = right.reshape(8, 12, 32)[3:5, 5:7].mean((0, 1))
+    around = left.reshape(4, 6, 32)[1:3, 2:4].mean((0, 1))
+    assert torch.cosine_similarity(middle, around, dim=0) > 0.98
+    assert fine.dense(torch.rand(1, 3, 40, 56))[0].shape == (1, 5 * 7, 32)
+    torch.nn.init.normal_(fine.vision_model.embeddings.patch_embedding.detail.project.weight)
+    changed = fine.dense(x)[0].reshape(8, 12, 32)
+    assert (changed[3, 5] - changed[4, 6]).norm() > 2 * (
+        right.reshape(8, 12, 32)[3, 5] - right.reshape(8, 12, 32)[4, 6]
+    ).norm()

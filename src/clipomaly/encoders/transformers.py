@@ -83,7 +83,9 @@ class ImageTower(nn.Module):
         if side is None:  # SigLIP 2 with variable resolution counts patches
             side = round(config.num_patches**0.5) * spec.patch
         height, width = side if isinstance(side, list | tuple) else (side, side)
-        self.grid = height // spec.patch, width // spec.patch
+        # mini may have patch vectors at half the stride of its tokens.
+        stride = getattr(config, "patch_size", spec.patch)
+        self.grid = height // stride, width // stride
         gain = 1.0 / (255.0 * np.array(spec.std))
         shift = -np.array(spec.mean) / np.array(spec.std)
         self.register_buffer("gain", torch.tensor(gain, dtype=torch.float32)[:, None, None], persistent=False)
@@ -93,7 +95,7 @@ class ImageTower(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         x = pixels.permute(0, 3, 1, 2).float() * self.gain + self.shift
-        x, h, w = self.embed(x)
+        x, h, w, detail = self.embed(x)
         layers = self.vision.encoder.layers
         for layer in layers[:-1]:
             out = layer(x, None)
@@ -106,6 +108,10 @@ class ImageTower(nn.Module):
         if self.projection is not None:
             first = run_block(last, x, VARIANTS["vanilla"], queries=1)[:, 0]
             summary = self.projection(self.vision.post_layernorm(first))
+            if detail is not None:
+                from clipomaly.encoders.mini.modeling import sharpen
+
+                patches, h, w = sharpen(patches, h, w, detail), detail.shape[-2], detail.shape[-1]
             patches = self.projection(self.vision.post_layernorm(patches))
         else:
             trained = run_block(last, x, VARIANTS["vanilla"])
@@ -114,13 +120,17 @@ class ImageTower(nn.Module):
         patches = F.normalize(patches, dim=-1).reshape(patches.shape[0], h, w, patches.shape[-1])
         return patches, F.normalize(summary, dim=-1)
 
-    def embed(self, x: Tensor) -> tuple[Tensor, Any, Any]:
-        """Tokens [b, n, D] before the first layer, and the patch grid."""
+    def embed(self, x: Tensor) -> tuple[Tensor, Any, Any, Tensor | None]:
+        """Tokens [b, n, D] before the first layer, their grid, and mini's detail at half the stride."""
         embeddings = self.vision.embeddings
+        detail = None
         if isinstance(embeddings.patch_embedding, nn.Linear):  # SigLIP 2: rows of pixels, channels last
             weight = embeddings.patch_embedding.weight.unflatten(1, (self.patch, self.patch, 3))
             x = F.conv2d(x, weight.permute(0, 3, 1, 2), embeddings.patch_embedding.bias, stride=self.patch)
             resize: dict[str, Any] = {"mode": "bilinear", "antialias": True}
+        elif hasattr(embeddings.patch_embedding, "both"):
+            x, detail = embeddings.patch_embedding.both(x)
+            resize = {"mode": "bicubic"}
         else:
             x = embeddings.patch_embedding(x)
             resize = {"mode": "bicubic"}
@@ -143,7 +153,7 @@ class ImageTower(nn.Module):
             tokens = torch.cat([first, tokens], dim=1)
         if hasattr(self.vision, "pre_layrnorm"):  # spelt so in transformers
             tokens = self.vision.pre_layrnorm(tokens)
-        return tokens, h, w
+        return tokens, h, w, detail
 
 
 def run_block(
@@ -399,7 +409,7 @@ def _derive_spec(folder: Path, model: Any, kind: str, name: str) -> EncoderSpec:
         name=name or folder.name,
         kind="siglip" if siglip else "clip",
         width=int(vision.hidden_size if siglip else model.config.projection_dim),
-        patch=int(vision.patch_size),
+        patch=int(vision.patch_size) // (2 if getattr(vision, "fine", False) else 1),
         image_size=(int(height), int(width)),
         # A frame at twice the trained side keeps small things visible, and positions still resize well.
         working_long_side=2 * int(max(height, width)),

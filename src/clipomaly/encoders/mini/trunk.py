@@ -81,7 +81,17 @@ class Trunk(nn.Module):
         self.stages = nn.Sequential(*stages)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.stages(self.stem(x))
+        return self.both(x)[0]
+
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The features, and those of the stage before: half the stride, widths[-2] channels.
+
+        >>> coarse, fine = Trunk((8, 8, 12, 16)).both(torch.rand(1, 3, 64, 96))
+        >>> coarse.shape, fine.shape
+        (torch.Size([1, 16, 4, 6]), torch.Size([1, 12, 8, 12]))
+        """
+        fine = self.stages[:-2](self.stem(x))
+        return self.stages[-2:](fine), fine
 
     def fold(self) -> Trunk:
         """Merge every BatchNorm into its convolution (inference only)."""

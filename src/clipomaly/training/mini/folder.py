@@ -58,7 +58,7 @@ def write_folder(
         "name": "mini",
         "kind": "clip",
         "width": model.config.projection_dim,
-        "patch": vision.patch_size,
+        "patch": model.stride,
         "image_size": [side, side],
         "working_long_side": working_long_side,
         "mean": [0.45] * 3,

@@ -4,10 +4,12 @@ With E the unit patch vectors, T the unit text vectors of names drawn afresh eac
 templates), and s = cos(E, T)/τ:
 
     known    −log Σ_{c allowed} p(c),        p = softmax(s over a vocabulary ∪ {b/τ})
-    unknown  −log p(b) − ½·mean_c log softmax(s)_c      on pasted and segmented things: low, and flat
+    unknown  −log p(b) − ½·mean_c log softmax(s)_c      on pasted and segmented things: low, and flat;
+             a thing of area a weighs √a, so that small ones count
     name     cross-entropy of tokens on things, and of mosaic tiles, among the names drawn
     picture  the same for the class token of each tile
     words    1 − cos(T, target) on random names of the lexicon
+    apart    Σ_ij max(0, cos(T_i, T_j) − 0.3)²/C over the C classes of a vocabulary
 
 b is a fixed similarity: a pixel whose best known names fall below it is better called nothing. A name's own
 hypernyms are no rivals ("animal" is never wrong for a cow).
@@ -27,6 +29,7 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -63,6 +66,8 @@ class JointRecipe:
     minutes: float = 0.0
     roads: int = 3
     mosaics: float = 1.0
+    large_tiles: float = 0.4
+    """Share of mosaics with tiles of 128 px in place of 64."""
     pictures: float = 0.3
     rate_trunk: float = 4e-4
     rate_new: float = 1.2e-3
@@ -73,6 +78,8 @@ class JointRecipe:
     pastes: bool = True
     names: int = 96
     words: int = 40
+    balance: float = 0.45
+    """A known class of frequency f weighs f^−balance."""
     weights: dict[str, float] = field(
         default_factory=lambda: {
             "known": 1.0,
@@ -81,6 +88,7 @@ class JointRecipe:
             "name": 0.7,
             "picture": 1.0,
             "words": 1.0,
+            "apart": 0.0,
         }
     )
     average: float = 0.997
@@ -102,21 +110,21 @@ def known_words(vocabulary: str) -> list[tuple[str, ...]]:
     for c in VOCABULARIES[vocabulary]:
         words = _CAMVID_WORDS.get(c) if vocabulary == "camvid" else None
         words = words if words is not None else KNOWN[c] if vocabulary != "airside" else ()
-        out.append(tuple(dict.fromkeys([c, *words, *shipped.get(c, [])])))
+        known = dict.fromkeys([c, *words, *shipped.get(c, [])])
+        # "person on a bicycle" would pull the cyclist's word onto the pedestrian's.
+        out.append(tuple(w for w in known if not w.startswith("person on")))
     return out
 
 
-def tokens_of(model: MiniCLIPModel, patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Trunk patches [b, c, h, w] → unit patch vectors [b, h·w, d] and class vectors [b, d]."""
-    vision = model.vision_model
-    emb = vision.embeddings
-    h, w = patches.shape[-2:]
-    x = patches.flatten(2).transpose(1, 2)
-    x = torch.cat([emb.class_embedding.expand(len(x), 1, -1).to(x.dtype), x], 1)
-    x = x + emb.interpolate_pos_encoding(x, h * emb.patch_size, w * emb.patch_size)
-    x = vision.encoder(inputs_embeds=vision.pre_layrnorm(x)).last_hidden_state
-    x = F.normalize(model.visual_projection(vision.post_layernorm(x)).float(), dim=-1)
-    return x[:, 1:], x[:, 0]
+def weigh(label: np.ndarray) -> np.ndarray:
+    """The weight of every unknown pixel: 1/√(area of its thing), as if fifty pixels square weighed one.
+
+    >>> weigh(np.full((50, 50), OUTLIER, np.uint8)).max().round(2)
+    np.float32(1.0)
+    """
+    count, parts, stats, _ = cv2.connectedComponentsWithStats((label == OUTLIER).astype(np.uint8))
+    weight = 50 / np.sqrt(np.maximum(stats[:count, cv2.CC_STAT_AREA], 1))
+    return weight.clip(0.4, 6).astype(np.float32)[parts]
 
 
 @dataclass
@@ -125,28 +133,35 @@ class Batch:
 
     images: Tensor
     labels: Tensor
+    weights: Tensor
     names: Tensor
     tiles: np.ndarray | None
+    side: int
+    """Pixels a side of a tile."""
 
 
 def make_batch(
-    maker: SceneMaker, recipe: JointRecipe, rng: np.random.Generator, size: tuple[int, int]
+    maker: SceneMaker, recipe: JointRecipe, rng: np.random.Generator, size: tuple[int, int], stride: int = 8
 ) -> Batch:
     h, w = size
     canvases: list[Canvas] = [maker.scene(h, w, rng, recipe.pastes) for _ in range(recipe.roads)]
     if rng.random() < recipe.pictures:
         canvases[0] = maker.pictures(h, w, rng)
-    tiles = None
+    tiles, side = None, 64
     if rng.random() < recipe.mosaics:
-        canvas, tiles = maker.mosaic(h, w, rng)
+        side = 128 if min(h, w) >= 128 and rng.random() < recipe.large_tiles else 64
+        canvas, tiles = maker.mosaic(h, w, rng, side)
         canvases.append(canvas)
     images = torch.from_numpy(np.stack([c.image for c in canvases])).permute(0, 3, 1, 2)
     labels = torch.from_numpy(np.stack([c.label[2::4, 2::4] for c in canvases]).astype(np.int64))
-    names = torch.from_numpy(np.stack([c.tokens() for c in canvases]).astype(np.int64))
-    return Batch(images, labels, names, tiles)
+    weights = torch.from_numpy(np.stack([weigh(c.label)[2::4, 2::4] for c in canvases]))
+    names = torch.from_numpy(np.stack([c.tokens(stride) for c in canvases]).astype(np.int64))
+    return Batch(images, labels, weights, names, tiles, side)
 
 
-def batches(maker: SceneMaker, recipe: JointRecipe, first: int, team: Team) -> Iterator[tuple[int, Batch]]:
+def batches(
+    maker: SceneMaker, recipe: JointRecipe, first: int, team: Team, stride: int = 8
+) -> Iterator[tuple[int, Batch]]:
     """Endless batches from step `first` on, one ahead; each depends on seed, step and worker alone."""
     ready: queue.Queue = queue.Queue(maxsize=2)
 
@@ -158,7 +173,7 @@ def batches(maker: SceneMaker, recipe: JointRecipe, first: int, team: Team) -> I
                     int(np.random.default_rng([recipe.seed, step]).integers(len(recipe.sizes)))
                 ]
                 rng = np.random.default_rng([recipe.seed, step, team.rank])
-                ready.put((step, make_batch(maker, recipe, rng, size)))
+                ready.put((step, make_batch(maker, recipe, rng, size, stride)))
             except Exception as problem:  # handed to the consumer: a dead thread would hang the run
                 ready.put((step, problem))
                 return
@@ -170,6 +185,25 @@ def batches(maker: SceneMaker, recipe: JointRecipe, first: int, team: Team) -> I
         if isinstance(item, Exception):
             raise item
         yield step, item
+
+
+def split_tiles(grid: Tensor, side: int) -> Tensor:
+    """[c, h, w] → whole tiles [n, c, side, side], row by row.
+
+    >>> split_tiles(torch.zeros(3, 8, 13), 4).shape
+    torch.Size([6, 3, 4, 4])
+    """
+    c, h, w = grid.shape
+    h, w = h - h % side, w - w % side
+    grid = grid[:, :h, :w]
+    tiles = grid.reshape(c, h // side, side, w // side, side).permute(1, 3, 0, 2, 4)
+    return tiles.reshape(-1, c, side, side)
+
+
+def apart(vectors: Tensor, bound: float = 0.3) -> Tensor:
+    """How far the words of different classes lie closer than `bound`, squared and summed over pairs."""
+    near = F.relu(vectors @ vectors.T - bound) ** 2
+    return near.triu(1).sum() / len(vectors)
 
 
 class Objective(nn.Module):
@@ -188,11 +222,11 @@ class Objective(nn.Module):
         count = np.zeros(len(LABELS))
         for label in [*material.frame_labels, *material.rendered_labels]:
             count += np.bincount(label[::4, ::4].ravel(), minlength=256)[: len(LABELS)]
-        weight = (count / count.sum() + 1e-3) ** -0.45
+        weight = (count / count.sum() + 1e-3) ** -recipe.balance
         for name in ("mountain", "water", "land"):
             weight[LABELS.index(name)] = np.median(weight)
         typical = (weight * count).sum() / count.sum()
-        self.weight = torch.from_numpy((weight / typical).clip(0.3, 6)).float()
+        self.weight = torch.from_numpy((weight / typical).clip(0.3, 8)).float()
 
     def draw(self, classes: np.ndarray, rng: np.random.Generator) -> tuple[list[str], Tensor]:
         """A name per class present and others as rivals; the mask [classes, names] of rivals that count."""
@@ -219,6 +253,22 @@ class Objective(nn.Module):
                     mask[i, j] = False
         return texts, mask
 
+    def strangers(self, classes: np.ndarray, words: np.ndarray) -> Tensor:
+        """[classes, words of the lexicon] → is this word, by WordNet, no name for that class at all?"""
+        lines = [self.lexicon.chains[i] for i in words]
+        return torch.tensor(
+            [
+                [
+                    bool(line)
+                    and line[0] not in self.chain_of[c]
+                    and int(self.material.synset[c]) not in line
+                    for line in lines
+                ]
+                for c in classes
+            ],
+            dtype=torch.bool,
+        ).reshape(len(classes), len(lines))
+
     def forward(
         self,
         model: MiniCLIPModel,
@@ -227,6 +277,7 @@ class Objective(nn.Module):
         rng: np.random.Generator,
     ) -> tuple[Tensor, dict[str, float]]:
         r, device = self.recipe, next(model.parameters()).device
+        patch_size = model.config.vision_config.patch_size
         images = batch.images.to(device).float().div_(255).sub_(0.45).div_(0.25)
         images = images.to(memory_format=torch.channels_last)
         present = np.unique(batch.names[batch.names >= 0].numpy())
@@ -241,15 +292,14 @@ class Objective(nn.Module):
         chosen = rng.choice(len(self.lexicon.names), r.words, replace=False)
         with torch.autocast(device.type, torch.bfloat16):
             text = coder.sample(camvid + city + airside + rivals + [self.lexicon.names[i] for i in chosen])
-            patches = model.vision_model.embeddings.patch_embedding(images)
-            dense, _ = tokens_of(model, patches)
+            patches, detail = model.vision_model.embeddings.patch_embedding.both(images)
+            dense, _ = model.read(patches, detail)
             tile_vectors = None
             if batch.tiles is not None:
-                c, h, w = patches.shape[1:]
-                tiles = (
-                    patches[-1].reshape(c, h // 4, 4, w // 4, 4).permute(1, 3, 0, 2, 4).reshape(-1, c, 4, 4)
+                tile_dense, tile_class = model.read(
+                    split_tiles(patches[-1], batch.side // patch_size),
+                    None if detail is None else split_tiles(detail[-1], batch.side // model.stride),
                 )
-                tile_dense, tile_class = tokens_of(model, tiles)
                 tile_vectors = torch.stack([tile_class, F.normalize(tile_dense.mean(1), dim=-1)])
         t_camvid, t_city, t_airside, t_rival, t_word = text.split(
             [len(camvid), len(city), len(airside), len(rivals), len(chosen)]
@@ -259,7 +309,8 @@ class Objective(nn.Module):
 
         labels = batch.labels.to(device)
         safe = torch.where(labels < len(LABELS), labels, 0)
-        known_terms, unknown_terms, flat_terms = [], [], []
+        known_terms, unknown_terms, flat_terms, apart_terms = [], [], [], []
+        small = batch.weights.to(device)
         for vocabulary, vectors in (("camvid", t_camvid), ("cityscapes", t_city), ("airside", t_airside)):
             if not len(vectors):
                 continue
@@ -267,27 +318,31 @@ class Objective(nn.Module):
             unknown = (labels == OUTLIER) & (apron.to(device)[:, None, None] | (vocabulary != "airside"))
             table = torch.from_numpy(allowed(vocabulary)).to(device)
             s = (dense @ vectors.T).transpose(1, 2).reshape(b, -1, h, w)
-            s = F.interpolate(s, scale_factor=4, mode="bilinear", align_corners=False) / r.temperature
+            s = F.interpolate(s, size=labels.shape[1:], mode="bilinear", align_corners=False) / r.temperature
             total = torch.logaddexp(s.logsumexp(1), torch.full_like(s[:, 0], r.bound / r.temperature))
             ok = table[safe].permute(0, 3, 1, 2)
             counted = (labels < len(LABELS)) & ok.any(1)
             good = s.masked_fill(~ok, -1e4).logsumexp(1)
             weight = self.weight.to(device)[safe] * counted
             known_terms.append(((total - good) * weight).sum() / weight.sum().clamp(min=1))
+            unknown = unknown * small
             n = unknown.sum().clamp(min=200)
             unknown_terms.append(((total - r.bound / r.temperature) * unknown).sum() / n)
             flat_terms.append((-(s.log_softmax(1).mean(1) + np.log(s.shape[1])) * unknown).sum() / n)
+            apart_terms.append(apart(vectors))
         parts["known"] = torch.stack(known_terms).mean()
         parts["unknown"] = torch.stack(unknown_terms).mean()
         parts["flat"] = torch.stack(flat_terms).mean()
+        parts["apart"] = torch.stack(apart_terms).mean()
 
         place = np.full(len(self.material.words), -1)
         place[present] = np.arange(len(present))
         names = batch.names.to(device)
-        mask = rival_mask.to(device)
+        mask = torch.cat([rival_mask, self.strangers(present, chosen)], 1).to(device)
+        against = torch.cat([t_rival, t_word])
 
         def name_loss(vectors: Tensor, rows: Tensor, against_known: bool) -> Tensor:
-            s = (vectors @ t_rival.T / r.temperature).masked_fill(~mask[rows], -1e4)
+            s = (vectors @ against.T / r.temperature).masked_fill(~mask[rows], -1e4)
             if against_known:
                 s = torch.cat([s, vectors @ torch.cat([t_camvid, t_city]).T / r.temperature], 1)
             return F.cross_entropy(s, rows)
@@ -310,7 +365,7 @@ class Objective(nn.Module):
             ) / 2
         cosine = (t_word * self.targets.to(device)[chosen]).sum(1)
         parts["words"] = (self.trust.to(device)[chosen] * (1 - cosine)).mean()
-        loss = torch.stack([r.weights[k] * v for k, v in parts.items()]).sum()
+        loss = torch.stack([r.weights.get(k, 0.0) * v for k, v in parts.items()]).sum()
         return loss, {k: float(v.detach()) for k, v in parts.items()}
 
 
@@ -365,7 +420,7 @@ def train_joint(
         average, first, spent = state["average"], state["step"], state["seconds"]
     started, spoken, saved = time.time() - spent, time.time(), time.time()
     running: dict[str, float] = {}
-    for step, batch in batches(SceneMaker(material), recipe, first, team):
+    for step, batch in batches(SceneMaker(material), recipe, first, team, model.stride):
         if step >= recipe.steps:
             break
         rng = np.random.default_rng([recipe.seed, step, team.rank, 1])

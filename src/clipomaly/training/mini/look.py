@@ -49,7 +49,7 @@ def dense_scores(
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     x = torch.from_numpy(cv2.resize(image, size, interpolation=way)).permute(2, 0, 1)[None].float()
     dense, _ = model.dense((x / 255 - 0.45) / 0.25)
-    return (dense[0] @ texts.T).T.reshape(len(texts), size[1] // 16, size[0] // 16)
+    return (dense[0] @ texts.T).T.reshape(len(texts), size[1] // model.stride, size[0] // model.stride)
 
 
 def unknown_scores(cosine: torch.Tensor, temperature: float) -> dict[str, torch.Tensor]:

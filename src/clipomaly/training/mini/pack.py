@@ -31,6 +31,7 @@ __all__ = [
     "build_pack",
     "decode",
     "encode_labels",
+    "silhouettes",
 ]
 
 CAMVID = (
@@ -377,7 +378,21 @@ def picture_section(data: Path, models: Path) -> dict[str, np.ndarray]:
                 images.append(raw)
                 labels.append(encode_labels(teacher(decode(raw))))
                 names.append(Path(member.name).stem)
-    return joined("picture", images, labels) | {"picture_names": np.array(names)}
+    section = joined("picture", images, labels) | {"picture_names": np.array(names)}
+    return section | silhouettes(decode(raw) for raw in images)
+
+
+def silhouettes(images: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+    """The outlines of the things in those pictures where GrabCut finds one, and which pictures they are."""
+    kept, masks = [], []
+    for i, image in enumerate(images):
+        mask = rough_mask(cv2.resize(image, (112, 112), interpolation=cv2.INTER_AREA))
+        if mask is not None:
+            whole = cv2.resize(mask.astype(np.float32), image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+            kept.append(i)
+            masks.append(encode_labels((cv2.GaussianBlur(whole, (0, 0), 1.5) > 0.5).astype(np.uint8)))
+    data, at = join(masks)
+    return {"silhouette_of": np.array(kept, np.int64), "silhouettes": data, "silhouettes_at": at}
 
 
 def photo_section(data: Path, masks: int) -> dict[str, np.ndarray]:

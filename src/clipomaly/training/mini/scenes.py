@@ -18,6 +18,7 @@ import numpy as np
 
 from clipomaly.data.datasets import open_dataset
 from clipomaly.errors import DataError
+from clipomaly.training.mini.lures import add_lures, ground_of
 from clipomaly.training.mini.names import Lexicon, WordNet
 from clipomaly.training.mini.pack import (
     CAMVID,
@@ -147,6 +148,9 @@ LAND = (
 
 #: Share of rendered frames among road canvases, where there are any.
 RENDERED = 0.4
+#: Share of each kind of pasted thing: rendered ones, outlined photographs, outlined and plain small ones,
+#: things that the photograph teacher outlined, and the middle of any photograph.
+KINDS = (0.15, 0.25, 0.22, 0.12, 0.13, 0.13)
 
 
 @dataclass(frozen=True)
@@ -170,13 +174,17 @@ class Material:
     rendered: list[np.ndarray] = field(default_factory=list)
     rendered_labels: list[np.ndarray] = field(default_factory=list)
     rendered_names: list[np.ndarray] = field(default_factory=list)
+    silhouettes: dict[int, np.ndarray] = field(default_factory=dict)
+    """Outlines of things in `pictures`, by picture."""
+    cutouts: list[tuple[np.ndarray, np.ndarray, int]] = field(default_factory=list)
+    """Rendered unknown things: picture, mask, class."""
 
     def with_rendered(self, folder: Path, wordnet: WordNet) -> Material:
         """This material and the proving ground's packs below a folder: known classes, and unknown things with
         their names, which become classes of their own where no photograph's class bears them."""
         words, synset = [list(w) for w in self.words], [int(s) for s in self.synset]
         place = {word: c for c, of_class in enumerate(words) for word in reversed(of_class)}
-        images, labels, names = [], [], []
+        images, labels, names, cutouts = [], [], [], []
         for pack in sorted(p.parent for p in folder.rglob("pack.json")):
             for sample in open_dataset("proving-ground", pack):
                 image, mask = sample.load()
@@ -193,6 +201,9 @@ class Material:
                         words.append([word])
                         synset.append(wordnet.senses.get(word, [-len(words)])[0])
                     name[instances == number] = place[word]
+                    mask_of = (instances == number).astype(np.uint8)
+                    if mask_of.sum() >= 300:
+                        cutouts.append((*cut(image, mask_of), place[word]))
                 images.append(image)
                 labels.append(label.astype(np.uint8))
                 names.append(name)
@@ -208,6 +219,7 @@ class Material:
             rendered=images,
             rendered_labels=labels,
             rendered_names=names,
+            cutouts=cutouts,
         )
 
     @classmethod
@@ -247,6 +259,7 @@ class Material:
             int(i): np.unpackbits(m)[: 64 * 64].reshape(64, 64)
             for i, m in zip(pack["mask_of"], pack["masks"], strict=True)
         }
+        outlines = parts("silhouettes", True) if "silhouettes" in pack else []
         camvid = parts("camvid_train_images")
         picture_labels = parts("picture_labels", True)
         animal = wordnet.senses["animal"][0]
@@ -269,6 +282,11 @@ class Material:
             words,
             pasted & ~land,
             land,
+            silhouettes={
+                int(i): mask
+                for i, mask in zip(pack.get("silhouette_of", []), outlines, strict=True)
+                if pasted[large_class[i]] and not land[large_class[i]]
+            },
         )
 
     @cached_property
@@ -326,7 +344,7 @@ class Canvas:
     label: np.ndarray
     name: np.ndarray
 
-    def tokens(self, patch: int = 16, share: float = 0.6) -> np.ndarray:
+    def tokens(self, patch: int = 8, share: float = 0.6) -> np.ndarray:
         """Name per token where one name covers `share` of it, else −1."""
         h, w = self.name.shape[0] // patch, self.name.shape[1] // patch
         blocks = self.name.reshape(h, patch, w, patch)
@@ -374,7 +392,14 @@ class SceneMaker:
     """Makes canvases of any size (multiples of 64) from the material; chance from the generator given."""
 
     def __init__(self, material: Material) -> None:
-        self.material = material
+        self.material = m = material
+        self.outlined = sorted(m.silhouettes)
+        there = (
+            *(len(m.cutouts), len(self.outlined), len(m.masked_pasted), len(m.plain_pasted)),
+            *(len(m.picture_things), len(m.picture_pasted)),
+        )
+        share = np.array([s if n else 0.0 for s, n in zip(KINDS, there, strict=True)])
+        self.kinds = share / share.sum()
 
     def road(self, h: int, w: int, rng: np.random.Generator, frame: int | None = None) -> Canvas:
         """A random window of a road frame, between half of it and all of it, mildly stretched."""
@@ -411,16 +436,21 @@ class SceneMaker:
     def thing(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
         """A thing to paste: its image, its mask and its class."""
         m = self.material
-        kind = rng.random()
-        if kind < 0.35:
+        kind = rng.choice(6, p=self.kinds)
+        if kind == 0:
+            return m.cutouts[rng.integers(len(m.cutouts))]
+        if kind == 1:
+            i = self.outlined[rng.integers(len(self.outlined))]
+            return cut(m.pictures[i], m.silhouettes[i]) + (int(m.picture_class[i]),)
+        if kind == 2:
             i = int(m.masked_pasted[rng.integers(len(m.masked_pasted))])
             return cut(m.photos[i], m.masks[i]) + (int(m.photo_class[i]),)
-        if kind < 0.55:
+        if kind == 3:
             i = int(m.plain_pasted[rng.integers(len(m.plain_pasted))])
             edge = int(rng.integers(0, 12))
             image = m.photos[i][edge : 64 - edge, edge : 64 - edge]
             return image, convex_alpha(image.shape[0], image.shape[1], rng), int(m.photo_class[i])
-        if kind < 0.8 and len(m.picture_things):
+        if kind == 4:
             i = int(m.picture_things[rng.integers(len(m.picture_things))])
             mask = (m.picture_labels[i] == OUTLIER).astype(np.uint8)
             return cut(m.pictures[i], mask) + (int(m.picture_class[i]),)
@@ -430,10 +460,25 @@ class SceneMaker:
         image = m.pictures[i][max(0, y) : y + size, max(0, x) : x + size]
         return image, convex_alpha(image.shape[0], image.shape[1], rng), int(m.picture_class[i])
 
+    def foot(self, label: np.ndarray, rng: np.random.Generator) -> tuple[int, int, float] | None:
+        """Where on the ground something may stand, and how large it then is: larger nearer to the camera."""
+        ground = ground_of(label)
+        at = np.flatnonzero(ground.ravel())
+        if len(at) < 200:
+            return None
+        H, W = label.shape
+        y, x = divmod(int(at[rng.integers(len(at))]), W)
+        horizon = int(at[0]) // W
+        near = (y - horizon + 4) / (H - horizon + 4)
+        return y, x, max(7.0, near * H * float(np.exp(rng.uniform(np.log(0.05), np.log(0.8)))))
+
     def paste(self, canvas: Canvas, rng: np.random.Generator, unknown: bool) -> None:
         """Put one thing, or a piece of another road frame, somewhere on the canvas."""
         H, W = canvas.label.shape
-        size = np.exp(rng.uniform(np.log(14), np.log(120))) * W / 320
+        size = np.exp(rng.uniform(np.log(12), np.log(150))) * W / 320
+        foot = self.foot(canvas.label, rng) if unknown and rng.random() < 0.5 else None
+        if foot is not None:
+            size = foot[2]
         if unknown:
             image, mask, name = self.thing(rng)
         else:
@@ -444,17 +489,21 @@ class SceneMaker:
             mask, name = convex_alpha(ph, pw, rng), -1
         scale = size / np.sqrt(image.shape[0] * image.shape[1])
         stretch = np.exp(rng.uniform(-0.2, 0.2))
-        h = int(np.clip(image.shape[0] * scale * stretch, 8, H * 0.9))
-        w = int(np.clip(image.shape[1] * scale / stretch, 8, W * 0.9))
-        way = cv2.INTER_AREA if h < image.shape[0] else cv2.INTER_CUBIC
+        h = int(np.clip(image.shape[0] * scale * stretch, 6, H * 0.9))
+        w = int(np.clip(image.shape[1] * scale / stretch, 6, W * 0.9))
+        way = way_of(image, h)
         image = cv2.resize(image, (w, h), interpolation=way).astype(np.float32)
-        alpha = cv2.GaussianBlur(cv2.resize(mask.astype(np.float32), (w, h)), (0, 0), rng.uniform(0.5, 2.0))
+        soft = rng.uniform(0.5, 2.0) * min(1.0, size / 40 + 0.2)
+        alpha = cv2.resize(mask.astype(np.float32), (w, h), interpolation=way_of(mask, h))
+        alpha = cv2.GaussianBlur(alpha, (0, 0), soft)
         if rng.random() < 0.5:
             image, alpha = image[:, ::-1], alpha[:, ::-1]
             if not unknown:
                 piece = piece[:, ::-1]
         y = int(np.clip(rng.normal(0.6, 0.22) * H - h / 2, 0, H - h))
         x = int(rng.integers(0, W - w + 1))
+        if foot is not None:
+            y, x = int(np.clip(foot[0] - h, 0, H - h)), int(np.clip(foot[1] - w / 2, 0, W - w))
         ground = canvas.image[y : y + h, x : x + w].astype(np.float32)
         if rng.random() < 0.6:
             mix = rng.uniform(0.2, 0.8)
@@ -488,41 +537,60 @@ class SceneMaker:
     ) -> Canvas:
         """A road frame with up to three pastes, in some weather."""
         canvas = self.road(h, w, rng, frame)
+        canvas.image = add_lures(canvas.image, canvas.label, rng)
         if pastes:
-            for _ in range(int(rng.choice(4, p=(0.15, 0.3, 0.3, 0.25)))):
+            for _ in range(int(rng.choice(5, p=(0.15, 0.25, 0.25, 0.2, 0.15)))):
                 self.paste(canvas, rng, unknown=bool(rng.random() < 0.72))
         canvas.image = weather(canvas.image, rng)
         return canvas
 
-    def mosaic(self, h: int, w: int, rng: np.random.Generator) -> tuple[Canvas, np.ndarray]:
-        """Small photographs side by side, 64 px each; the class of each tile, row by row."""
+    def tile(self, side: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+        """A photograph as a square of `side` pixels, its labels, and its class. Large squares may show one of
+        the larger pictures."""
         m = self.material
-        rows, columns = h // 64, w // 64
+        if side > 64 and rng.random() < 0.5 and m.pictures:
+            i = int(rng.integers(len(m.pictures)))
+            image, c = m.pictures[i], int(m.picture_class[i])
+            label = np.full(image.shape[:2], IGNORE, np.uint8)
+            if i in m.silhouettes:
+                label[m.silhouettes[i] > 0] = OUTLIER
+        else:
+            i = int(m.photo_train[rng.integers(len(m.photo_train))])
+            image, c = m.photos[i], int(m.photo_class[i])
+            label = np.full(image.shape[:2], IGNORE, np.uint8)
+            if m.pasted[c] and i in m.masks:
+                label[m.masks[i] > 0] = OUTLIER
+        if m.land[c]:
+            label[:] = LABELS.index("land")
+        whole = min(image.shape[:2])
+        size = int(whole * (1 - rng.uniform(0, 0.3)))
+        y, x = (int(rng.integers(0, n + 1 - size)) for n in image.shape[:2])
+        image, label = image[y : y + size, x : x + size], label[y : y + size, x : x + size]
+        if rng.random() < 0.5:
+            image, label = image[:, ::-1], label[:, ::-1]
+        way = cv2.INTER_AREA if size > side else cv2.INTER_LINEAR
+        square: Any = cv2.resize(np.ascontiguousarray(image), (side, side), interpolation=way)
+        marks: Any = cv2.resize(np.ascontiguousarray(label), (side, side), interpolation=cv2.INTER_NEAREST)
+        return square, marks, c
+
+    def mosaic(self, h: int, w: int, rng: np.random.Generator, side: int = 64) -> tuple[Canvas, np.ndarray]:
+        """Photographs side by side, the last ones cut off where they do not fit; the classes of the whole
+        ones, row by row."""
         canvas = Canvas(
             np.empty((h, w, 3), np.uint8), np.full((h, w), IGNORE, np.uint8), np.full((h, w), -1, np.int16)
         )
-        index = m.photo_train[rng.integers(len(m.photo_train), size=rows * columns)]
-        for k, i in enumerate(index):
-            y, x = 64 * (k // columns), 64 * (k % columns)
-            c = int(m.photo_class[i])
-            edge = rng.uniform(0, 0.3)
-            size = int(64 * (1 - edge))
-            oy, ox = rng.integers(0, 65 - size, 2)
-            image = m.photos[i][oy : oy + size, ox : ox + size]
-            label = np.full((size, size), IGNORE, np.uint8)
-            if m.land[c]:
-                label[:] = LABELS.index("land")
-            elif m.pasted[c] and int(i) in m.masks:
-                label[m.masks[int(i)][oy : oy + size, ox : ox + size] > 0] = OUTLIER
-            if rng.random() < 0.5:
-                image, label = image[:, ::-1], label[:, ::-1]
-            canvas.image[y : y + 64, x : x + 64] = cv2.resize(image, (64, 64), interpolation=cv2.INTER_LINEAR)
-            canvas.label[y : y + 64, x : x + 64] = cv2.resize(
-                label, (64, 64), interpolation=cv2.INTER_NEAREST
-            )
-            canvas.name[y : y + 64, x : x + 64] = c
+        classes = []
+        for y in range(0, h, side):
+            for x in range(0, w, side):
+                image, label, c = self.tile(side, rng)
+                part = np.s_[y : y + side, x : x + side]
+                ph, pw = canvas.label[part].shape
+                canvas.image[part], canvas.label[part] = image[:ph, :pw], label[:ph, :pw]
+                if (ph, pw) == (side, side):
+                    canvas.name[part] = c
+                    classes.append(c)
         canvas.image = weather(canvas.image, rng)
-        return canvas, m.photo_class[index]
+        return canvas, np.array(classes)
 
     def pictures(self, h: int, w: int, rng: np.random.Generator) -> Canvas:
         """Two pictures side by side with the photograph teacher's labels."""
@@ -553,6 +621,11 @@ class SceneMaker:
             part[label == OUTLIER] = c
         canvas.image = weather(canvas.image, rng)
         return canvas
+
+
+def way_of(image: np.ndarray, h: int) -> int:
+    """How to resize to a height: by area where it shrinks."""
+    return cv2.INTER_AREA if h < image.shape[0] else cv2.INTER_CUBIC
 
 
 def cut(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
