@@ -23,7 +23,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 from clipomaly.errors import ConfigError
 
 __all__ = [
+    "AnomalyCLIPSettings",
     "EncoderSettings",
+    "FlowCLASSettings",
     "NamingSettings",
     "RegionSettings",
     "SegmentSettings",
@@ -73,9 +75,10 @@ class UnknownSettings:
     """Stage 1: which pixels do the known classes not explain?"""
 
     score: str = option(
-        "entropy",
-        "What makes a pixel unknown.",
-        choices=("entropy", "msp", "max-logit", "energy", "max-similarity"),
+        "auto",
+        "What makes a pixel unknown; auto: what the model was found to do best with (mini says so in its "
+        "encoder.json), else entropy.",
+        choices=("auto", "entropy", "msp", "max-logit", "energy", "max-similarity"),
     )
     temperature: float | None = option(
         None, "τ of the softmax over classes; default: the model's own.", at_least=1e-4
@@ -126,6 +129,14 @@ class NamingSettings:
     )
     dictionary: str | None = option(None, "Word list, one name a line; default: the shipped dictionary.")
     tags: str | None = option(None, "Tag list for the tagger, one a line; default: the shipped dictionary.")
+    tagger: str | None = option(
+        None,
+        "Folder of the tagger of --names tags: RAM or RAM++ (as published or exported), or a captioner; "
+        "default: the encoder itself, over --tags.",
+    )
+    tagger_threshold: str = option(
+        "code", "How sure RAM must be of a tag: code (0.68), paper (0.86), demo (0.65), per-tag, or a number."
+    )
     policy: str = option(
         "clip-best", "Which candidates enter the vocabulary.", choices=("all", "clip-best", "clip-top-k")
     )
@@ -156,7 +167,16 @@ class NamingSettings:
 class SegmentSettings:
     """Stage 3: segmentation over known and entered names."""
 
-    open_segmenter: str = option("dense", "What segments over known and entered names.", choices=("dense",))
+    open_segmenter: str = option(
+        "dense",
+        "What segments over known and entered names: the kept features, masks with pooled features, or a model.",
+        choices=("dense", "masks", "clipseg", "sam3", "costagg"),
+    )
+    open_model: str | None = option(
+        None,
+        "Folder of the open segmenter's model: CLIPSeg, SAM 3, a trained cost aggregation, or for masks a "
+        "Mask2Former, OneFormer, EoMT or SAM; masks default: superpixels, no model.",
+    )
     gate: float = option(
         0.02,
         "A name may paint only this far around the regions it was found for (share of the longer side).",
@@ -189,6 +209,43 @@ class VL4ADSettings:
         "Names of things that are not known; they take probability from vl4ad's known classes: shipped, "
         "none, or your own word list, one prompt a line.",
     )
+    mask_decoder: str | None = option(
+        None,
+        "Folder of a mask decoder for vl4ad (Mask2Former, OneFormer, EoMT, or what `train vl4ad` wrote); "
+        "default: every place is its own mask.",
+    )
+
+
+@dataclass(frozen=True)
+class FlowCLASSettings:
+    """The method flowclas: how a flow's densities become a score."""
+
+    flow_score: str | None = option(
+        None,
+        "Score of flowclas: as released (without the Jacobian), with the jacobian, their logarithms log and nll, "
+        "or the outlier head; default: the one that was best on the flow's held-apart frames.",
+        choices=("released", "jacobian", "log", "nll", "head"),
+    )
+
+
+@dataclass(frozen=True)
+class AnomalyCLIPSettings:
+    """The method anomalyclip: how its graph is used."""
+
+    image_score: str = option(
+        "abnormal",
+        "One number for a picture with anomalyclip: the probability of abnormal, or its mean with the map's "
+        "maximum.",
+        choices=("abnormal", "mean-with-max"),
+    )
+    aspect: str | None = option(
+        None,
+        "Squeeze pictures into a square for anomalyclip, or keep their shape; default: the folder's own.",
+        choices=("square", "keep"),
+    )
+    picture_side: int | None = option(
+        None, "Side in pixels at which anomalyclip reads a picture; default: the folder's own.", at_least=16
+    )
 
 
 @dataclass(frozen=True)
@@ -205,7 +262,9 @@ class Settings:
         None, "Closed-set segmenter (ONNX file with logits) that the baselines run on."
     )
     fitted: str | None = option(
-        None, "What mahalanobis or knn knows of ordinary frames: a file made by `clipomaly fit`."
+        None,
+        "What mahalanobis or knn knows of ordinary frames (a file made by `clipomaly fit`), or flowclas (a "
+        "folder made by `clipomaly train flowclas`), or anomalyclip's folder (`clipomaly train anomalyclip`).",
     )
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     unknown: UnknownSettings = field(default_factory=UnknownSettings)
@@ -213,6 +272,8 @@ class Settings:
     naming: NamingSettings = field(default_factory=NamingSettings)
     segment: SegmentSettings = field(default_factory=SegmentSettings)
     vl4ad: VL4ADSettings = field(default_factory=VL4ADSettings)
+    flowclas: FlowCLASSettings = field(default_factory=FlowCLASSettings)
+    anomalyclip: AnomalyCLIPSettings = field(default_factory=AnomalyCLIPSettings)
 
     def __post_init__(self) -> None:
         for _, group, f, kind in setting_fields():

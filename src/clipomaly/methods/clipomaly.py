@@ -8,8 +8,8 @@
 
 Where the paper leaves a choice open we make it a named policy (see `config.py`): score, threshold, region
 embedding, which candidates enter, blend. Deviations: a gate keeps names near their regions; the default
-segmenter re-scores the kept features instead of running a second model; and a region that no name
-explains stays, as "unknown object", instead of being dropped.
+segmenter re-scores the kept features instead of running a second model (others: `methods/stage3.py`); and a
+region that no name explains stays, as "unknown object", instead of being dropped.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from clipomaly.naming.choose import enter_names, preselect, rank_candidates
 from clipomaly.naming.dictionary import keep_words, load_words
 from clipomaly.naming.tags import ClipTagger, Tagger
 from clipomaly.records import UNNAMED, Candidate, DenseFeatures, Finding, Prediction, Region
-from clipomaly.segmenters.dense import Extended, extend
+from clipomaly.segmenters.dense import DenseSegmenter, Extended, extend
+from clipomaly.segmenters.seam import NameScores, Segmenter
 from clipomaly.thresholds import Thresholds
 from clipomaly.vocabulary import Vocabulary
 
@@ -53,6 +54,8 @@ class _Words:
     known: TextBank
     dictionary: TextBank
     tagger: Tagger | None
+    #: Every word that may become a name, the dictionary's and the tagger's, and where it stands.
+    free: TextBank
     by_word: dict[str, int]
 
 
@@ -76,12 +79,16 @@ class Clipomaly:
         *,
         thresholds: Thresholds | None = None,
         tagger: Tagger | None = None,
+        segmenter: Segmenter | None = None,
     ) -> None:
         self.encoder = encoder
         self.settings = settings or Settings()
         self.thresholds = thresholds
         self.temperature = self.settings.unknown.temperature or encoder.spec.temperature
+        chosen = self.settings.unknown.score
+        self.score = str(encoder.spec.extra.get("score", "entropy")) if chosen == "auto" else chosen
         self._tagger = tagger
+        self.segmenter = segmenter or DenseSegmenter(self.temperature)
         self._words: dict[str, _Words] = {}
 
     def predict(
@@ -109,17 +116,23 @@ class Clipomaly:
         if vocabulary.hash not in self._words:
             naming = self.settings.naming
             known = bank_of_vocabulary(self.encoder, vocabulary, self.settings.unknown.synonyms)
-            dictionary = self._free_words(naming.dictionary, known, vocabulary)
-            tagger = self._tagger
-            if tagger is None and naming.names in ("tags", "both"):
-                tags = self._free_words(naming.tags, known, vocabulary)
-                tagger = ClipTagger(tags.names, tags.vectors)
-            by_word = {word: i for i, word in enumerate(dictionary.names)}
-            self._words[vocabulary.hash] = _Words(known, dictionary, tagger, by_word)
+            dictionary = self._free_words(load_words(naming.dictionary), known, vocabulary)
+            tagger, free = None, dictionary
+            if naming.names in ("tags", "both"):
+                tagger = self._tagger
+                listed = load_words(naming.tags) if tagger is None else tagger.words
+                tags = self._free_words(listed, known, vocabulary)
+                if tagger is None:
+                    tagger = ClipTagger(tags.names, tags.vectors)
+                there = set(dictionary.names)
+                free = dictionary.concat(tags.subset([w for w in tags.names if w not in there]))
+            by_word = {word: i for i, word in enumerate(free.names)}
+            self._words[vocabulary.hash] = _Words(known, dictionary, tagger, free, by_word)
         return self._words[vocabulary.hash]
 
-    def _free_words(self, path: str | None, known: TextBank, vocabulary: Vocabulary) -> TextBank:
-        bank = bank_of_names(self.encoder, load_words(path))
+    def _free_words(self, words: Sequence[str], known: TextBank, vocabulary: Vocabulary) -> TextBank:
+        """Those that may become names beside this vocabulary, with their vectors."""
+        bank = bank_of_names(self.encoder, words)
         near = self.settings.naming.near_known
         keep = keep_words(bank.names, bank.vectors, known.vectors, vocabulary, near)
         return bank.subset(np.flatnonzero(keep).tolist())
@@ -152,17 +165,21 @@ class Clipomaly:
                 cap=naming.cap,
             )
         with _timed(seconds, "segment"):
-            bank = self._vectors_of(list(entered), words)
+            bank = words.free.subset([words.by_word[name] for name in entered])
+            found = self.segmenter.segment(image, dense, words.known.concat(bank))
             gates = np.array(
-                [self._gate([regions[i] for i in owners], dense) for owners in entered.values()], bool
-            ).reshape(len(entered), *first.shape)
-            extended = extend(known, bank.similarity(dense.patches), gates, self.temperature)
+                [self._gate([regions[i] for i in owners], found) for owners in entered.values()], bool
+            ).reshape(len(entered), *found.scores.shape[:2])
+            n_known = len(vocabulary.known)
+            extended = extend(
+                found.scores[..., :n_known], found.scores[..., n_known:], gates, found.temperature
+            )
             if entered:
-                p_w = upsample(extended.unknown_probability, dense.extent, size)
+                p_w = upsample(extended.unknown_probability, found.extent, size)
                 score = score + np.float32(self.settings.segment.blend) * p_w * (1 - score)
-            labels = upsample_argmax(extended.similarity, dense.extent, size)
+            labels = upsample_argmax(extended.similarity, found.extent, size)
             findings, labels, unknown = self._settle(
-                regions, candidates, nearest, entered, extended, labels, dense
+                regions, candidates, nearest, entered, extended, labels, found.extent
             )
             vectors = pool_regions(dense.patches, regions, dense.extent)
             findings = [replace(f, embedding=v) for f, v in zip(findings, vectors, strict=True)]
@@ -181,7 +198,7 @@ class Clipomaly:
         )
 
     def _unknown_grid(self, known: Float[np.ndarray, "h w C"]) -> Float[np.ndarray, "h w"]:
-        return SCORES[self.settings.unknown.score](known, self.temperature)
+        return SCORES[self.score](known, self.temperature)
 
     def _threshold(self, score: Float[np.ndarray, "H W"], vocabulary: Vocabulary) -> float:
         rule, value = self.settings.unknown, self.calibrated(vocabulary)
@@ -191,11 +208,11 @@ class Clipomaly:
         """The threshold measured beforehand for this vocabulary, where there is one."""
         if self.thresholds is None:
             return None
-        return self.thresholds.find(vocabulary.hash, self.settings.unknown.score, self.conditions())
+        return self.thresholds.find(vocabulary.hash, self.score, self.conditions())
 
     def why_uncalibrated(self, vocabulary: Vocabulary) -> str:
         """Why no calibrated threshold applies, and what to do."""
-        what = f"score {self.settings.unknown.score}"
+        what = f"score {self.score}"
         return why_uncalibrated(self.thresholds, self.conditions(), vocabulary, what, "clipomaly calibrate")
 
     def _candidates(
@@ -217,7 +234,7 @@ class Clipomaly:
         proposed = self._proposed(image, dense, vectors, words, naming)
         if not proposed:
             return [() for _ in regions], nearest
-        bank = self._vectors_of(list(proposed), words)
+        bank = words.free.subset([words.by_word[word] for word in proposed])
         similarity = bank.similarity(vectors)
         keep = max(_EVIDENCE, naming.top_k) if naming.policy != "all" else len(proposed)
         ranked = [
@@ -237,16 +254,12 @@ class Clipomaly:
         """Words proposed for this frame, each with its source."""
         proposed: dict[str, str] = {}
         if words.tagger is not None and naming.names in ("tags", "both"):
-            proposed |= {tag.word: words.tagger.source for tag in words.tagger.tag(image, dense)}
+            tags = (tag.word for tag in words.tagger.tag(image, dense))
+            proposed |= {word: words.tagger.source for word in tags if word in words.by_word}
         if naming.names in ("dictionary", "both"):
             for i in preselect(words.dictionary.similarity(vectors), naming.preselect):
                 proposed.setdefault(words.dictionary.names[i], "dictionary")
         return proposed
-
-    def _vectors_of(self, names: list[str], words: _Words) -> TextBank:
-        if all(name in words.by_word for name in names):
-            return words.dictionary.subset([words.by_word[n] for n in names])
-        return bank_of_names(self.encoder, names)
 
     def _region_vectors(
         self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, regions: Sequence[Region]
@@ -266,13 +279,13 @@ class Clipomaly:
         mean = np.mean(parts, axis=0)
         return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
 
-    def _gate(self, owners: Sequence[Region], dense: DenseFeatures) -> Bool[np.ndarray, "h w"]:
+    def _gate(self, owners: Sequence[Region], found: NameScores) -> Bool[np.ndarray, "h w"]:
         """Grid cells that a name may paint: those its regions touch, and a little around them."""
-        h, w = dense.patches.shape[:2]
+        h, w = found.scores.shape[:2]
         touched = np.zeros((h, w), bool)
         for region in owners:
-            touched |= _weight(region, dense) > 0
-        reach = self.settings.segment.gate * max(dense.extent)
+            touched |= _weight(region, found.extent, (h, w)) > 0
+        reach = self.settings.segment.gate * max(found.extent)
         size = 2 * round(reach) + 1
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
         return cv2.dilate(touched.astype(np.uint8), kernel) > 0
@@ -285,13 +298,13 @@ class Clipomaly:
         entered: dict[str, list[int]],
         extended: Extended,
         labels: np.ndarray,
-        dense: DenseFeatures,
+        extent: tuple[float, float],
     ) -> tuple[list[Finding], np.ndarray, Bool[np.ndarray, "H W"]]:
         """Regions with names; labels in which every unknown pixel bears its finding's name."""
         n_known = extended.n_known
         index = {name: n_known + i for i, name in enumerate(entered)}
         labels = labels.astype(np.uint16 if n_known + len(entered) > 255 else np.uint8)
-        reach = round(self.settings.segment.gate * max(dense.image_size))
+        reach = round(self.settings.segment.gate * max(labels.shape))
         reshape = partial(_grow, reach=reach) if self.settings.segment.refine == "union" else _narrow
         unknown = np.zeros(labels.shape, bool)
         findings = []
@@ -299,8 +312,8 @@ class Clipomaly:
             name = next((c.name for c in candidates[i] if i in entered.get(c.name, ())), None)
             confidence = 0.0
             if name is not None:
-                weight = _weight(region, dense)
                 probability = extended.probability[..., index[name]]
+                weight = _weight(region, extent, (probability.shape[0], probability.shape[1]))
                 confidence = float((probability * weight).sum() / max(float(weight.sum()), 1e-9))
                 region = reshape(region, labels, index[name])
             inside = labels[region.slices]
@@ -311,11 +324,10 @@ class Clipomaly:
         return findings, labels, unknown
 
 
-def _weight(region: Region, dense: DenseFeatures) -> Float[np.ndarray, "h w"]:
-    """Share of each grid cell that the region covers."""
+def _weight(region: Region, extent: tuple[float, float], grid: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+    """How much of each cell of a grid over the picture the region covers."""
     x, y = region.box[:2]
-    grid = dense.patches.shape[:2]
-    return mask_to_grid(region.mask, dense.extent, grid, corner=(y, x), image_size=region.image_size)
+    return mask_to_grid(region.mask, extent, grid, corner=(y, x), image_size=region.image_size)
 
 
 def _narrow(region: Region, labels: Integer[np.ndarray, "H W"], index: int) -> Region:

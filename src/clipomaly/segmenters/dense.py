@@ -11,14 +11,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, UInt8
 
+from clipomaly.encoders.prompts import TextBank
 from clipomaly.maths.scores import softmax
+from clipomaly.records import DenseFeatures
+from clipomaly.segmenters.seam import NameScores
 
-__all__ = ["Extended", "extend"]
+__all__ = ["DenseSegmenter", "Extended", "extend"]
 
 #: Below any cosine that matters, and finite, so that interpolation near a gate's edge stays well-defined.
 _CLOSED = -1.0
+
+
+class DenseSegmenter:
+    """The kept features against the names' vectors: the default."""
+
+    name = "dense"
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+
+    def segment(self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: TextBank) -> NameScores:
+        """Cosines on the patch grid."""
+        return NameScores(names.similarity(dense.patches), dense.extent, self.temperature)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +65,9 @@ def extend(
     [[1.0, 0.0]]
     """
     closed = ~np.moveaxis(gates, 0, -1)
-    names = np.where(closed, np.float32(_CLOSED), name_similarity)
+    # Logits of a segmenter may be lower than any cosine: a closed gate lies below them too.
+    lowest = float(known_similarity.min(initial=_CLOSED))
+    low = np.float32(_CLOSED if lowest >= _CLOSED - 1e-3 else lowest - 20 * temperature)
+    names = np.where(closed, low, name_similarity)
     similarity = np.concatenate([known_similarity, names], axis=-1, dtype=np.float32)
     return Extended(similarity, softmax(similarity, temperature), known_similarity.shape[-1])
