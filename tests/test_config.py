@@ -44,7 +44,7 @@ def test_the_id_changes_with_any_value_and_with_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("toml", "says"),
     [
-        ('[unknown]\nscore = "magic"', "score 'magic' is not valid: use one of entropy"),
+        ('[unknown]\nscore = "magic"', "score 'magic' is not valid: use one of auto, entropy"),
         ("[unknown]\nscor = 1", "unknown setting [unknown] scor"),
         ("colour = 1", "unknown setting colour"),
         ("[naming]\ncap = -1", "cap must be at least 0"),
