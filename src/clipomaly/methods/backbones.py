@@ -15,7 +15,7 @@ from clipomaly.errors import ConfigError, ModelError
 from clipomaly.segmenters.closed import ClosedSegmenter
 from clipomaly.vocabulary import Vocabulary
 
-__all__ = ["Backbone", "EncoderBackbone", "Reading", "SegmenterBackbone"]
+__all__ = ["Backbone", "EncoderBackbone", "Reading", "SegmenterBackbone", "class_order"]
 
 Image = UInt8[np.ndarray, "_ _ 3"]
 
@@ -88,7 +88,7 @@ class SegmenterBackbone:
         out = []
         for image in images:
             result = self.segmenter.run(image)
-            order = _class_order(self.segmenter, result.logits.shape[2], vocabulary)
+            order = class_order(self.segmenter, result.logits.shape[2], vocabulary)
             features = result.logits if result.features is None else result.features
             out.append(
                 Reading(
@@ -103,7 +103,7 @@ class SegmenterBackbone:
         return out
 
 
-def _class_order(segmenter: ClosedSegmenter, classes: int, vocabulary: Vocabulary) -> list[int] | None:
+def class_order(segmenter: ClosedSegmenter, classes: int, vocabulary: Vocabulary) -> list[int] | None:
     """Which logit belongs to each class of the vocabulary; None: they are in its order."""
     names = vocabulary.names
     if segmenter.names is not None:

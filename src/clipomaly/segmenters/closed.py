@@ -76,6 +76,8 @@ class ClosedSegmenter:
                     f"{name} has no output {unknown[0]!r}: it has {', '.join(o.name for o in maps)}"
                 )
             self._features = list(settings["features"])
+        self.feature_names: tuple[str, ...] = tuple(self._features)
+        """Its outputs beside the logits."""
         if isinstance(self._logits.shape[1], int):
             self.classes = self._logits.shape[1]
 

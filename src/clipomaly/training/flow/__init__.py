@@ -1,0 +1,1 @@
+"""Training FlowCLAS: a normalizing flow on frozen features, with outliers pasted into ordinary frames."""
