@@ -41,6 +41,8 @@ __all__ = [
     "list_vocabularies",
     "load_vocabulary",
     "normalise_name",
+    "spread_colour",
+    "vocabulary_of_table",
 ]
 
 DEFAULT_TEMPLATES = ("a photo of a {}.",)
@@ -222,8 +224,41 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
     return _from_table(table, str(name_or_path))
 
 
+def vocabulary_of_table(table: Mapping[str, Any]) -> Vocabulary:
+    """A vocabulary from what `dataclasses.asdict` made of it.
+
+    >>> v = load_vocabulary("camvid")
+    >>> vocabulary_of_table(json.loads(json.dumps(asdict(v)))) == v
+    True
+    """
+
+    def known(row: Mapping[str, Any]) -> KnownClass:
+        lists = {key: tuple(row[key]) for key in ("synonyms", "color", "templates")}
+        return KnownClass(**{**row, **lists})
+
+    rows = {
+        "known": tuple(known(row) for row in table["known"]),
+        "candidates": tuple(CandidateName(**row) for row in table.get("candidates", ())),
+        "rejected": tuple(RejectedName(**row) for row in table.get("rejected", ())),
+        "templates": tuple(table.get("templates", ())),
+    }
+    return Vocabulary(**{**table, **rows})
+
+
 _KEYS = {
-    "vocabulary": {"schema", "name", "title", "source", "templates", "known", "candidate", "rejected"},
+    "vocabulary": {
+        "schema",
+        "name",
+        "title",
+        "source",
+        "templates",
+        "known",
+        "candidate",
+        "rejected",
+        "version",
+        "hash",
+        "change",  # what `clipomaly taxonomy export` says about itself
+    },
     "known": {"name", "synonyms", "color", "id", "group", "templates"},
     "candidate": {"name", "source", "note"},
     "rejected": {"name", "reason"},
@@ -246,7 +281,7 @@ def _from_table(table: Mapping[str, Any], where: str) -> Vocabulary:
         KnownClass(
             name=row["name"],
             synonyms=_strings(row.get("synonyms", []), f"synonyms of {row['name']!r}", where),
-            color=tuple(row["color"]) if "color" in row else _spread_colour(i),
+            color=tuple(row["color"]) if "color" in row else spread_colour(i),
             id=row.get("id"),
             group=row.get("group", ""),
             templates=_strings(row.get("templates", []), f"templates of {row['name']!r}", where),
@@ -277,7 +312,7 @@ def _strings(value: Any, what: str, where: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _spread_colour(index: int) -> tuple[int, int, int]:
+def spread_colour(index: int) -> tuple[int, int, int]:
     """A colour for a class that names none: hues by the golden ratio, so that neighbours differ."""
     r, g, b = colorsys.hsv_to_rgb((index * 0.61803398875) % 1.0, 0.55, 0.85 - 0.25 * (index % 2))
     return round(r * 255), round(g * 255), round(b * 255)

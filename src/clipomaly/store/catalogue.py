@@ -21,6 +21,7 @@ from clipomaly.records import UNNAMED
 from clipomaly.store.decisions import Decisions
 from clipomaly.store.results import ResultStore, first_attempts
 from clipomaly.store.state import STATUSES, FindingState
+from clipomaly.store.vectors import VectorSpace
 
 __all__ = ["ORDERS", "Catalogue", "FindingFilter"]
 
@@ -110,6 +111,8 @@ class Catalogue:
         self._seen = 0
         self._clusters: dict[str, int] = {}
         self._states: dict[str, FindingState] = {}
+        self._spaces: dict[str, str] = {}
+        self._places: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self.refresh()
 
     def __len__(self) -> int:
@@ -245,6 +248,22 @@ class Catalogue:
         """Its name now, people's decisions and merges included."""
         [row] = self.rows([finding])
         return self.name.words[self.name.codes[row]] if row >= 0 else UNNAMED
+
+    def space_of_run(self, run: str) -> str | None:
+        """Whose vectors a run's findings have; kept, as runs never change."""
+        if run not in self._spaces:
+            self._spaces = {one.id: one.space for one in self.store.runs()}
+        return self._spaces.get(run)
+
+    def places_in(self, vectors: VectorSpace) -> Integer[np.ndarray, " n"]:
+        """Where each finding's vector stands among those in memory; −1 where it has none."""
+        have, _ = vectors.load()
+        kept = self._places.get(vectors.name)
+        if kept is None or kept[0] is not have or kept[1] is not self.ids:
+            at = pc.index_in(pa.array(self.ids, pa.string()), value_set=pa.array(have, pa.string()))
+            places = np.asarray(pc.fill_null(at, -1).to_numpy(zero_copy_only=False), np.intp)
+            self._places[vectors.name] = kept = (have, self.ids, places)
+        return kept[2]
 
     def row(self, finding: str) -> dict[str, Any]:
         """One finding's columns, for a list or a table."""

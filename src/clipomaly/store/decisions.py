@@ -230,6 +230,12 @@ class Decisions:
         inert = self.undone()
         return [d for d in found if d.id not in inert]
 
+    def name_changes(self) -> list[Decision]:
+        """Every decision about names, holding or not, and every undo of one or of such an undo; in order."""
+        with self.engine.connect() as connection:
+            ids = set(self._sql.ids_of_kinds(connection, NAME_KINDS))
+            return self._read(connection, sorted(ids | self._sql.undos_of(connection, ids)))
+
     def merged_names(self) -> dict[str, str]:
         """From a merged name to the name it has become, through chains."""
         step = {d.name: d.other for d in self.about_names() if d.kind == "merge_names"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import threading
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -305,6 +305,11 @@ class ResultStore:
     def vector_tables(self) -> list[str]:
         """Names of the tables of vectors: one a model."""
         return [name for name in self._names() if name.startswith("vectors_")]
+
+    def vector_spaces(self, spaces: Iterable[str]) -> set[str]:
+        """Those of these models that have vectors."""
+        have = self.vector_tables()
+        return {space for space in spaces if any(_is_of(name, space) for name in have)}
 
     def ensure_vectors(self, space: str, width: int) -> Any:
         """The table of this model's vectors, made if missing."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Integer
 
 from clipomaly.errors import StoreError
 
@@ -57,15 +57,7 @@ class VectorSpace:
         self, vector: Float[np.ndarray, " d"], limit: int = 20, where: Collection[str] | None = None
     ) -> list[tuple[str, float]]:
         """The nearest findings, best first."""
-        query = np.asarray(vector, np.float32).ravel()
-        if query.shape != (self.width,):
-            raise StoreError(
-                f"the query has {query.size} numbers, the store's vectors {self.width}: "
-                "it comes from another model"
-            )
-        query = query / max(float(np.linalg.norm(query)), 1e-12)
-        if limit < 1:
-            return []
+        query = self._unit(vector)
         if self.in_memory:
             ids, matrix = self.load()
             return _best(ids, matrix @ query, limit, where)
@@ -73,6 +65,26 @@ class VectorSpace:
             ids, matrix = self.vectors(list(where))
             return _best(ids, matrix @ query, limit, None)
         return self._through_index(query, limit, where)
+
+    def _unit(self, vector: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
+        query = np.asarray(vector, np.float32).ravel()
+        if query.shape != (self.width,):
+            raise StoreError(
+                f"the query has {query.size} numbers, the store's vectors {self.width}: "
+                "it comes from another model"
+            )
+        return query / max(float(np.linalg.norm(query)), 1e-12)
+
+    def nearest_of_rows(
+        self, vector: Float[np.ndarray, " d"], limit: int, rows: Integer[np.ndarray, " m"]
+    ) -> list[tuple[str, float]]:
+        """The nearest among these rows of what `load` gives; negative ones stand for none."""
+        ids, matrix = self._ids, self._matrix
+        query = self._unit(vector)
+        rows = np.unique(rows[rows >= 0])
+        # one product over everything is quicker than copying many rows out of it
+        some = matrix[rows] @ query if len(rows) < len(ids) // 8 else (matrix @ query)[rows]
+        return _best(ids[rows], some, limit, None)
 
     def load(self) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
         """All live vectors with their ids; what is held already is not read again."""
@@ -203,7 +215,7 @@ def _best(
         at = np.unique(at[at >= 0])
         ids, similarity = ids[at], similarity[at]
     count = min(limit, len(ids))
-    if not count:
+    if count < 1:
         return []
     top = np.argpartition(-similarity, count - 1)[:count]
     top = top[np.argsort(-similarity[top], kind="stable")]
