@@ -457,6 +457,7 @@ def train_flowclas(
     batch: Annotated[int, typer.Option(help="Frames a step.")] = 4,
     rate: Annotated[float, typer.Option(help="Learning rate at its highest.")] = 5e-4,
     versions: Annotated[int, typer.Option(help="Versions of each frame, with other things pasted.")] = 2,
+    crop: Annotated[float, typer.Option(help="Share of a frame's sides that a step sees.")] = 0.5,
     seed: Annotated[int, typer.Option(help="Same seed, same pastes and order.")] = 0,
 ) -> None:
     """Train the method flowclas on frozen features; a stopped run goes on with the same line.
@@ -468,7 +469,7 @@ def train_flowclas(
     run_train_flowclas(
         frames, out, outliers=outliers, validation=validation or (), layers=layers, model=model,
         segmenter=segmenter, long_side=long_side, flow_steps=flow_steps, alpha=alpha, temperature=temperature,
-        steps=steps, batch=batch, rate=rate, versions=versions, seed=seed,
+        steps=steps, batch=batch, rate=rate, versions=versions, crop=crop, seed=seed,
     )  # fmt: skip
 
 
