@@ -203,7 +203,9 @@ def fit(
 def evaluate(
     settings: Settings,
     dataset: Annotated[str, typer.Argument(help="Data set; docs/evaluation.md lists them.")],
-    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the data set; proving-ground comes with the package.")
+    ] = None,
     out: Out = Path("clipomaly-evaluation"),
     methods: Annotated[
         str | None, typer.Option(help="Several methods for one table: clipomaly,msp,centre.")
@@ -347,6 +349,58 @@ def export_encoder(
     typer.echo(export(model, out, variant=variant, revision=revision, half=half))
 
 
+@app.command("export-anomalyclip")
+def export_anomalyclip(
+    model: Annotated[str, typer.Argument(help="mini, a transformers folder or a hub id of a CLIP.")],
+    out: Out,
+    prompts: Annotated[
+        str,
+        typer.Option(help="The authors' checkpoint (.pth), a folder of `train anomalyclip`, or words."),
+    ] = "words",
+    revision: Annotated[str | None, typer.Option(help="Revision of a hub model.")] = None,
+    side: Annotated[int | None, typer.Option(min=16, help="Side at which pictures are read.")] = None,
+    aspect: Annotated[
+        Literal["square", "keep"], typer.Option(help="Squeeze pictures into a square, or keep their shape.")
+    ] = "square",
+    sigma: Annotated[float, typer.Option(min=0, help="Blur of the map in pixels of the read picture.")] = 4.0,
+) -> None:
+    """Turn a CLIP and prompts of AnomalyCLIP into one ONNX graph: picture in, map and image score out.
+
+    Example: clipomaly export-anomalyclip clip-l14-336 --prompts epoch_15.pth --out anomalyclip
+    """
+    from clipomaly.commands.train_anomalyclip import ExportRequest, run_export_anomalyclip
+
+    run_export_anomalyclip(ExportRequest(model, prompts, out, revision, side, aspect, sigma))
+
+
+@train_app.command("anomalyclip")
+def train_anomalyclip(
+    model: Annotated[str, typer.Argument(help="mini, a transformers folder or a hub id of a CLIP.")],
+    data: Annotated[str, typer.Option(help="Folder of inspection pictures with masks, or synthetic:COUNT.")],
+    out: Out,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the pictures.")] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
+    length: Annotated[int | None, typer.Option(min=1, help="Learned tokens of a prompt (E).")] = None,
+    side: Annotated[int | None, typer.Option(min=16, help="Side at which pictures are read.")] = None,
+    windows: Annotated[
+        int | None, typer.Option(min=0, help="Windows cut from each picture, for sets without good pictures.")
+    ] = None,
+    defects: Annotated[
+        str | None, typer.Option(help="Mask values that count, such as 1,2; pictures with others stay out.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same prompts.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last epoch.")] = False,
+) -> None:
+    """Learn words for normal and abnormal on inspection pictures, and write the graph that finds anomalies.
+
+    Example: clipomaly train anomalyclip mini --data synthetic:400 --out prompts
+    """
+    from clipomaly.commands.train_anomalyclip import run_train_anomalyclip
+
+    given = {"epochs": epochs, "rate": rate, "length": length, "side": side, "windows": windows}
+    run_train_anomalyclip(model, data, out, {**given, "defects": defects, "seed": seed}, resume=resume)
+
+
 @app.command("export-tagger")
 def export_tagger(
     folder: Annotated[
@@ -473,6 +527,82 @@ def train_flowclas(
     )  # fmt: skip
 
 
+@train_app.command("vl4ad")
+def train_vl4ad(
+    model: Annotated[str, typer.Argument(help="The frozen encoder: mini, a folder or a hub id.")],
+    root: Annotated[Path, typer.Option(help="Folder of the labelled frames.")],
+    out: Out,
+    dataset: Annotated[str, typer.Option(help="Its layout: camvid or cityscapes.")] = "camvid",
+    vocabulary: Annotated[
+        str | None, typer.Option(help="Its classes in the labels' order; default: the data set's own.")
+    ] = None,
+    decoder: Annotated[
+        Path | None,
+        typer.Option(help="A Mask2Former, OneFormer or EoMT folder; default: a new one on the encoder."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Frames a step.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Train on so many frames; default: all.")] = None,
+    measure_frames: Annotated[
+        int | None, typer.Option(min=1, help="Measure on so many frames; default: all.")
+    ] = None,
+    measure_every: Annotated[int | None, typer.Option(min=1, help="Steps between measurements.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Train a mask decoder with a text class head for the method vl4ad, its encoder frozen.
+
+    Example: clipomaly train vl4ad mini --root camvid --out mini-masks
+    """
+    from clipomaly.commands.train_vl4ad import run_train_vl4ad
+
+    given = {"steps": steps, "batch": batch, "frames": frames, "measure_frames": measure_frames}
+    run_train_vl4ad(
+        model,
+        root,
+        out,
+        dataset=dataset,
+        vocabulary=vocabulary,
+        decoder=decoder,
+        resume=resume,
+        given={**given, "measure_every": measure_every},
+    )
+
+
+@app.command()
+def review(
+    store: Annotated[str, typer.Option(help="The store that `clipomaly run` filled.")],
+    decisions: Annotated[
+        str | None, typer.Option(help="Where decisions are kept; default: a file in the store.")
+    ] = None,
+    vocabulary: Annotated[
+        str | None, typer.Option(help="What promoted names are added to; default: that of the first run.")
+    ] = None,
+    rules: Annotated[Path | None, typer.Option(help="TOML file with what a promotion needs.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback a token is asked for.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8470,
+    token: Annotated[str | None, typer.Option(help="Token to ask for; default: made, and printed.")] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Name by which browsers reach this machine; repeatable.")
+    ] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Certificate for https (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the browser.")] = False,
+) -> None:
+    """Review findings in the browser: confirm, rename, reject, promote names. Needs the extra [review].
+
+    Example: clipomaly review --store findings
+    """
+    from clipomaly.commands.review import run_review
+    from clipomaly.review.serve import ReviewOptions
+
+    options = ReviewOptions(
+        store, decisions, vocabulary, rules, host, port, token, tuple(allow_host or ()), certificate, key
+    )
+    run_review(options, open_browser=open_browser)
+
+
 @world_app.command("render")
 def world_render(
     domain: Annotated[Literal["road", "apron"], typer.Option(help="What kind of scenes.")],
@@ -483,16 +613,38 @@ def world_render(
     look: Annotated[Literal["photo", "fast"], typer.Option(help="How much light is traced.")] = "photo",
     drive: Annotated[int, typer.Option(min=1, help="Frames that follow each other in one scene.")] = 1,
     stereo: Annotated[bool, typer.Option(help="Render the right camera too.")] = True,
+    size: Annotated[str, typer.Option(help="Width and height in pixels.")] = "1280x720",
+    control: Annotated[
+        list[str] | None,
+        typer.Option(help="Switch a negative control: puddles=on, rain=off …; docs/world.md lists them."),
+    ] = None,
+    tour: Annotated[
+        bool, typer.Option("--tour", help="Each scene another control; every fifth without unknowns.")
+    ] = False,
+    compact: Annotated[bool, typer.Option("--compact", help="LiDAR as small NPZ files.")] = False,
     jobs: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
 ) -> None:
     """Render scenes with exact truth; a stopped run goes on with the same line. Needs the extra [world].
 
     Example: clipomaly world render --domain apron --frames 40 --split test --seed 7 --out apron-test
     """
-    from clipomaly.commands.world import run_render
+    from clipomaly.commands.world import parse_size, run_render
+    from clipomaly.world.controls import parse_switches
     from clipomaly.world.pack import PackSettings
 
-    run_render(PackSettings(domain, split, seed, look, drive, stereo), frames, out, jobs)
+    settings = PackSettings(
+        domain,
+        split,
+        seed,
+        look,
+        drive,
+        stereo,
+        parse_size(size),
+        parse_switches(control or ()),
+        tour,
+        compact,
+    )
+    run_render(settings, frames, out, jobs)
 
 
 @world_app.command("sheet")

@@ -21,7 +21,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["best_of", "known_probabilities", "mask_uncertainty", "unexplained"]
+__all__ = ["best_of", "known_probabilities", "mask_masses", "mask_uncertainty", "unexplained"]
 
 #: Numbers held at once for the K probability maps of a band of rows.
 _BAND = 1 << 22
@@ -84,8 +84,7 @@ def mask_uncertainty(
     >>> u.round(2).tolist()
     [[-1.0, -0.0]]
     """
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    c = known_probabilities(best_of(unit @ known.T, owner), unit @ outliers.T, tau).astype(np.float32)
+    c = _mask_columns(vectors, known, owner, outliers, tau)
     n, height, width = maps.shape
     u = np.empty((height, width), np.float32)
     rows = max(1, _BAND // max(1, width * c.shape[1]))
@@ -94,6 +93,35 @@ def mask_uncertainty(
         mass = c.T @ band.reshape(n, -1).astype(np.float32, copy=False)
         u[top : top + rows] = -mass.max(axis=0).reshape(band.shape[1:])
     return u
+
+
+def mask_masses(
+    vectors: Float[np.ndarray, "n d"],
+    maps: Float[np.ndarray, "n H W"],
+    known: Float[np.ndarray, "p d"],
+    owner: Int[np.ndarray, " p"],
+    outliers: Float[np.ndarray, "Q d"],
+    tau: float,
+) -> Float[np.ndarray, "H W K"]:
+    """Σ_i s_i c_{i,k}, what `mask_uncertainty` takes the largest of, for every known class.
+
+    >>> road, sky = np.eye(2, dtype=np.float32)
+    >>> one = np.ones((1, 1, 1), np.float32)
+    >>> none = np.zeros((0, 2), np.float32)
+    >>> mask_masses(road[None], one, np.stack([road, sky]), np.arange(2), none, 0.1).round(2).tolist()
+    [[[1.0, 0.0]]]
+    """
+    c = _mask_columns(vectors, known, owner, outliers, tau)
+    n, height, width = maps.shape
+    return (maps.reshape(n, -1).T.astype(np.float32) @ c).reshape(height, width, -1)
+
+
+def _mask_columns(
+    vectors: np.ndarray, known: np.ndarray, owner: np.ndarray, outliers: np.ndarray, tau: float
+) -> np.ndarray:
+    """c_{i,k} of the known columns: [n, K]."""
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return known_probabilities(best_of(unit @ known.T, owner), unit @ outliers.T, tau).astype(np.float32)
 
 
 def _shares(known: np.ndarray, outliers: np.ndarray, tau: float) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ from clipomaly.segmenters.superpixels import join, neighbours, pooled, superpixe
 __all__ = ["MaskSegmenter", "Proposals", "by_partitions", "by_proposals"]
 
 #: A picture → maps in [0, 1] on a grid that covers it exactly.
-Proposals = Callable[[UInt8[np.ndarray, "H W 3"]], Float[np.ndarray, "n h w"]]
+Proposals = Callable[[UInt8[np.ndarray, "H W 3"], DenseFeatures], Float[np.ndarray, "n h w"]]
 
 #: Longer side of the grid that segments lie on.
 _SIDE = 320
@@ -65,7 +65,7 @@ class MaskSegmenter:
                 small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
             scores = by_partitions(np.asarray(small, np.uint8), dense, names)
         else:
-            scores = by_proposals(self.proposals(image), dense, names, (height, width))
+            scores = by_proposals(self.proposals(image, dense), dense, names, (height, width))
         return NameScores(scores, (float(scores.shape[0]), float(scores.shape[1])), self.temperature)
 
 

@@ -10,7 +10,7 @@ A known class is asked for by its name alone, not by its synonyms: these models 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -22,6 +22,7 @@ from clipomaly.segmenters.seam import NameScores
 __all__ = ["PromptedModel", "PromptedSegmenter"]
 
 
+@runtime_checkable
 class PromptedModel(Protocol):
     """What is needed of a model; its maps cover the picture exactly."""
 

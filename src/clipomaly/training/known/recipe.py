@@ -57,6 +57,8 @@ class KnownRecipe:
     """Steps between two looks at the validation frames; 0: before and after only."""
     measure_frames: int = 0
     """Validation frames that are measured, spread evenly; 0: all."""
+    measure_photos: int = 1000
+    """Photographs that are measured, spread evenly; half as many choose α."""
     checkpoint_seconds: float = 60.0
 
     def __post_init__(self) -> None:

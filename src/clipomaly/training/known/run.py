@@ -121,9 +121,9 @@ class _Session:
         per_class = known_miou(self.run, self.spec, self.known, frames)
         top1, top5 = float("nan"), float("nan")
         if self.names is not None and self.data.photos is not None:
-            top1, top5 = naming(
-                self.run, self.spec, self.names, self.data.photos.of(part, 1000 if part == "report" else 500)
-            )
+            count = self.recipe.measure_photos // (1 if part == "report" else 2)
+            some = self.data.photos.of(part, max(1, count))
+            top1, top5 = naming(self.run, self.spec, self.names, some)
         mean = float(np.nanmean(per_class))
         return Figures(mean, tuple(round(float(v), 1) for v in per_class), top1, top5)
 

@@ -1,0 +1,1 @@
+"""Models that segment by name or propose masks, through torch and `transformers` (extra `[torch]`)."""
