@@ -199,7 +199,7 @@ def test_mini_is_exported_into_its_own_folder(tmp_path):
     donor = random_checkpoint(tmp_path / "donor", "clip-tiny")
     shutil.copy(donor / "tokenizer.json", tmp_path)
     spec = {
-        "name": "mini", "kind": "clip", "width": 32, "patch": 16, "image_size": [192, 192],
+        "name": "mini", "kind": "clip", "width": 32, "patch": 8, "image_size": [192, 192],
         "working_long_side": 128, "mean": [0.45] * 3, "std": [0.25] * 3, "temperature": 0.05, "context": 24,
         "templates": ["a photo of {a}."],
     }  # fmt: skip
