@@ -1,0 +1,206 @@
+// One finding at a time. The list of ids is held here, so the next finding waits for nothing.
+
+import { $, alarm, badge, get, keys, live, make, needReviewer, number, open, picture, plural, post, reviewer, rgb, showCounts, small, swatch, toast, when } from "./common.js";
+import { complete, describe, reasonButtons, said, send, undo } from "./decide.js";
+import { filterBar, readFilters, writeFilters } from "./filters.js";
+import { preload, viewer } from "./viewer.js";
+
+const PAGE = 200, AHEAD = 4, LOW = 40;
+let ids = [], at = -1, total = 0, current = null, details = new Map(), gone = new Set(), looking = {}, loading = null, turn = 0, bar, clipFrames = [], clipAt = 0;
+
+const view = viewer({ onOther: (id) => jump(id) });
+
+function detail(id) {
+  let promise = details.get(id);
+  if (!promise) {
+    promise = get(`/api/findings/${encodeURIComponent(id)}`);
+    promise.catch(() => details.delete(id));
+    details.set(id, promise);
+    if (details.size > 400) details.delete(details.keys().next().value);
+  }
+  return promise;
+}
+
+async function load(reset) {
+  if (loading && !reset) return loading;
+  const filters = readFilters(), mine = (loading = (async () => {
+    filters.set("limit", PAGE);
+    // Decided findings leave the view on the server: what is behind begins after those that are still in it.
+    filters.set("offset", reset ? 0 : ids.filter((id) => !gone.has(id)).length);
+    const page = await get("/api/queue", filters);
+    if (loading !== mine) return;
+    if (reset) { ids = []; gone = new Set(); at = -1; details.clear(); }
+    const have = new Set(ids);
+    ids.push(...page.ids.filter((id) => !have.has(id)));
+    total = page.total; bar.total(total); showCounts(page.counts);
+  })());
+  try { await mine; } finally { if (loading === mine) loading = null; }
+}
+
+const taken = (id) => Object.entries(looking).some(([who, finding]) => finding === id && who !== reviewer());
+function seek(from, step) {
+  for (let i = from + step; i >= 0 && i < ids.length; i += step) if (step < 0 || (!gone.has(ids[i]) && !taken(ids[i]))) return i;
+  return -1;
+}
+
+async function go(step) {
+  let next = seek(at, step);
+  if (next < 0 && step > 0) { await load(false); next = seek(at, 1); }
+  if (next < 0 && step > 0) next = ids.findIndex((id) => !gone.has(id) && !taken(id) && id !== current?.id);
+  if (next >= 0) await show(next);
+  else if (step > 0) (gone.has(ids[at]) || !current ? finish() : toast("This is the last finding of this view."));
+  else toast("This is the first finding of this view.");
+}
+
+async function show(index) {
+  const id = ids[index], mine = ++turn, started = performance.now();
+  at = index;
+  let finding;
+  try { finding = await detail(id); } catch (error) {
+    if (mine === turn) alarm(`Finding ${id}: ${error.message}`);
+    return;
+  }
+  if (mine !== turn) return;
+  current = finding;
+  $("desk").hidden = false; $("empty").hidden = true; $("banner").hidden = true;
+  draw(finding);
+  const painted = view.show(finding);
+  writeFilters(readFilters(), { id });
+  await painted;
+  if (mine !== turn) return;
+  performance.measure("item", { start: started, end: performance.now(), detail: id });
+  document.body.dataset.shown = id;
+  if (location.hash === "#focus") view.focus();
+  for (let i = seek(at, 1), n = 0; i >= 0 && n < AHEAD; i = seek(i, 1), n++) detail(ids[i]).then(preload, () => {});
+  if (ids.length - at < LOW && ids.filter((i) => !gone.has(i)).length < total) load(false).catch(() => {});
+  surroundings(finding, mine);
+}
+
+function draw(f) {
+  $("name").replaceChildren(swatch(f.color), f.label);
+  $("status").className = `badge ${f.status}`; $("status").textContent = f.status + (f.assignee && f.status === "assigned" ? ` to ${f.assignee}` : "");
+  const share = (100 * f.area) / (f.frame.size[0] * f.frame.size[1]);
+  $("facts").textContent = `Unknown score ${small(f.score)} · ${plural(f.area, "pixel")} (${share < 0.01 ? "<0.01" : share.toFixed(2)} %)`
+    + (f.named_by ? ` · named by ${f.named_by}` : "") + (f.nearest_known ? ` · nearest known class ${f.nearest_known} (${small(f.nearest_similarity)})` : "");
+  $("place").textContent = `${number(at + 1)} of ${number(Math.max(total, ids.length))} · ${f.frame.title}`;
+  $("place").title = f.frame.title;
+  $("candidates").replaceChildren(f.candidates.length ? make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Name"), make("th", { scope: "col" }, "From"), make("th", { scope: "col", class: "num" }, "Score"), make("th", { scope: "col" }, make("span", { class: "hidden" }, "Take")))),
+    make("tbody", {}, f.candidates.map((c, i) => make("tr", { class: c.name === f.name ? "chosen" : null }, make("td", {}, c.name), make("td", { class: "soft" }, c.source), make("td", { class: "num" }, small(c.score, 3)),
+      make("td", { class: "num" }, make("button", { type: "button", class: "mini", title: `Confirm as ${c.name}`, on: { click: () => act("rename", { name: c.name }) } }, make("span", { class: "hidden" }, `Confirm as ${c.name}`), make("span", { "aria-hidden": "true" }, "take"), i < 5 ? make("kbd", {}, `⇧${i + 1}`) : null)))))) : make("p", { class: "soft" }, "No candidate names."));
+  const rows = f.history.map((d) => make("li", { class: d.holds ? null : "undone" }, make("strong", {}, d.who), " ", describe(d), make("time", { class: "soft", title: when(d.at) }, ` ${when(d.at)}`)));
+  $("history").replaceChildren(...rows); $("history-part").hidden = !rows.length;
+  const pairs = [["Run", f.run.title], ["Frame", f.frame.title], ["Size", `${f.frame.size[1]} × ${f.frame.size[0]}`], ["Time", f.frame.time && when(f.frame.time)], ["Camera", f.frame.camera], ["Place", f.frame.place], ["Sequence", f.frame.sequence && `${f.frame.sequence}, ${f.frame.index}`], ...Object.entries(f.frame.conditions), ["Finding", f.id]];
+  $("frame-facts").replaceChildren(...pairs.filter(([, v]) => v).map(([k, v]) => make("div", {}, make("dt", {}, k), make("dd", {}, v))));
+}
+
+// The clip and the look-alikes come after the picture stands.
+async function surroundings(f, mine) {
+  const path = `/api/findings/${encodeURIComponent(f.id)}`;
+  const [clip, similar] = await Promise.all([get(`${path}/clip`), get(`${path}/similar`)]);
+  if (mine !== turn) return;
+  clipFrames = clip.frames; clipAt = clipFrames.findIndex((x) => x.id === f.frame.id);
+  $("clip").hidden = clipFrames.length < 2;
+  $("clip").replaceChildren(...clipFrames.map((x, i) => make("button", { type: "button", "aria-pressed": String(i === clipAt), title: x.title, on: { click: () => step(i - clipAt) } },
+    make("img", { src: picture("frame", x.id, "&size=small"), alt: x.id === f.frame.id ? "This frame" : `Frame ${x.title}`, loading: "lazy" }), make("span", {}, i === clipFrames.findIndex((y) => y.id === f.frame.id) ? "this frame" : signed(x, f)))));
+  $("similar").replaceChildren(...(similar.findings.length ? similar.findings.map((s) => make("button", { type: "button", title: `${s.label}, similarity ${small(s.similarity)}`, on: { click: () => jump(s.id) } },
+    make("img", { src: picture("crop", s.id), alt: "", loading: "lazy" }), make("span", { class: "name" }, s.label), make("span", { class: "row" }, badge(s.status), make("span", { class: "soft" }, small(s.similarity))))) : [make("p", { class: "soft" }, "None.")]));
+}
+function signed(x, f) {
+  if (x.time != null && f.frame.time != null && x.time !== f.frame.time) { const d = x.time - f.frame.time; return `${d > 0 ? "+" : "−"}${Math.abs(d).toFixed(1)} s`; }
+  const d = x.index - f.frame.index; return `${d > 0 ? "+" : "−"}${Math.abs(d)}`;
+}
+async function step(by) {
+  const to = clipAt + by;
+  if (!current || to < 0 || to >= clipFrames.length) return;
+  clipAt = to;
+  [...$("clip").children].forEach((b, i) => b.setAttribute("aria-pressed", String(i === clipAt)));
+  const frame = clipFrames[clipAt], own = frame.id === current.frame.id;
+  $("banner").hidden = own; $("banner").textContent = own ? "" : `Another frame of the clip: ${frame.title}`;
+  await view.showNeighbour(frame);
+}
+
+async function jump(id) {
+  let index = ids.indexOf(id);
+  if (index < 0) { index = at + 1; ids.splice(index, 0, id); }
+  await show(index);
+}
+
+function finish() {
+  current = null; $("desk").hidden = true; $("empty").hidden = false; delete document.body.dataset.shown;
+  const status = readFilters().get("status");
+  $("empty-text").textContent = status === "open" ? "Every finding that these filters leave is decided, or somebody else looks at it." : "No finding matches these filters.";
+}
+
+async function act(kind, extra = {}) {
+  if (!current) return;
+  const finding = current;
+  const full = await complete(kind, extra, { about: finding.label, suggestions: finding.candidates.map((c) => c.name) });
+  if (!full) return;
+  const leaves = !["comment"].includes(kind);
+  details.delete(finding.id);
+  if (leaves) gone.add(finding.id);
+  const sent = send(kind, { findings: [finding.id] }, full);
+  toast(said(kind, full, 1, finding.label));
+  const moved = leaves ? go(1) : null;
+  try {
+    const done = await sent;
+    showCounts(done.counts);
+    if (!leaves) { details.delete(finding.id); if (current?.id === finding.id) await show(at); }
+  } catch (error) {
+    gone.delete(finding.id); details.delete(finding.id); await moved;
+    alarm(`Not saved: ${error.message}`); await jump(finding.id);
+  }
+  await moved;
+}
+
+async function takeBack() {
+  const done = await undo();
+  if (!done.undone) return toast("You have decided nothing that could be undone.");
+  for (const id of done.undone.findings) { gone.delete(id); details.delete(id); }
+  showCounts(done.counts);
+  toast(`Undone: ${describe(done.undone)}.`);
+  if (done.undone.findings.length) await jump(done.undone.findings[0]);
+}
+
+function changed(news) {
+  looking = news.looking;
+  if (news.counts) showCounts(news.counts);
+  for (const row of news.changed) {
+    if (row.who === reviewer()) continue;
+    details.delete(row.id);
+    if (row.leaves) gone.add(row.id); else gone.delete(row.id);
+    if (row.id === current?.id) {
+      $("banner").hidden = false; $("banner").textContent = `${row.who}: ${row.text}`;
+      detail(row.id).then((f) => { if (current?.id === f.id) { current = f; draw(f); } }, () => {});
+    }
+  }
+}
+
+async function restart() {
+  await load(true);
+  const wanted = new URLSearchParams(location.search).get("id");
+  if (wanted) { await jump(wanted); if (current) return; }
+  if (ids.length) await go(1); else finish();
+}
+
+// ---
+const [session] = await Promise.all([open()]);
+bar = filterBar(session.facets, () => restart());
+const start = restart();
+needReviewer();
+document.querySelector(".reject").append(...reasonButtons((reason) => act("reject", { reason })),
+  make("button", { type: "button", title: "Several things in one region", on: { click: () => act("split") } }, "several ", make("kbd", {}, "p")));
+const actions = { confirm: () => act("confirm"), rename: () => act("rename"), ignore: () => act("ignore"), assign: () => act("assign"), comment: () => act("comment"), undo: takeBack };
+for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", actions[button.dataset.do]);
+$("next").addEventListener("click", () => go(1)); $("previous").addEventListener("click", () => go(-1));
+$("again").addEventListener("click", restart); $("clear").addEventListener("click", () => bar.clear());
+const take = (i) => () => { const c = current?.candidates[i]; if (c) act("rename", { name: c.name }); };
+keys({
+  Decide: [["c Enter", "confirm", actions.confirm], ["r", "rename", actions.rename], ["Shift+1", "confirm as the first candidate", take(0)], ["Shift+2", "as the second (and so on to 5)", take(1)], ["Shift+3", "as the third", take(2)], ["Shift+4", "as the fourth", take(3)], ["Shift+5", "as the fifth", take(4)],
+    ["1", "reject: a marking", () => act("reject", { reason: "marking" })], ["2", "reject: a shadow", () => act("reject", { reason: "shadow" })], ["3", "reject: a reflection", () => act("reject", { reason: "reflection" })], ["4", "reject: a known class", () => act("reject", { reason: "known-class" })], ["5", "reject: an artefact", () => act("reject", { reason: "artefact" })],
+    ["p", "several things in one region", () => act("split")], ["i", "ignore", actions.ignore], ["a", "assign", actions.assign], ["t", "comment", actions.comment], ["u", "undo my last decision", takeBack]],
+  Move: [["j ArrowRight", "next finding", () => go(1)], ["k ArrowLeft", "previous finding", () => go(-1)], ["[", "frame before, in the clip", () => step(-1)], ["]", "frame after, in the clip", () => step(1)], ["/", "filters", () => bar.focus()], ["g", "to the grid", () => { location.href = document.querySelector("[data-filters='/grid']").href; }]],
+  Picture: [["m", "mask on or off", () => view.toggle("mask")], ["s", "score map on or off", () => view.toggle("score")], ["o", "other findings on or off", () => view.toggle("others")], ["f", "zoom to the finding", view.focus], ["0", "the whole frame", view.fit], ["+ =", "zoom in", () => view.zoom(1.4)], ["-", "zoom out", () => view.zoom(1 / 1.4)], ["?", "these keys", () => $("help").showModal()]],
+});
+live(() => { const q = readFilters(); if (current) q.set("looking", current.id); q.set("who", reviewer()); return q; }, changed);
+await start;

@@ -1,0 +1,91 @@
+"""The runs page: what each run found, how far review has come, who decided what."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from clipomaly.records import UNNAMED
+from clipomaly.review.desk import Desk
+from clipomaly.review.pictures import finding_color
+from clipomaly.store.catalogue import FindingFilter
+from clipomaly.store.state import STATUSES
+
+__all__ = ["Statistics"]
+
+_BINS = 20
+_NAMES = 15
+
+
+class Statistics:
+    """Figures beside a desk."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    def overview(self) -> dict[str, Any]:
+        """Everything on the page."""
+        self.desk.refresh()
+        desk, c = self.desk, self.desk.catalogue
+        with desk.turn:
+            facets = desk.facets()
+            runs = [
+                {**row, "status": desk.count_by_status(FindingFilter(run=row["id"]))}
+                for row in facets["runs"]
+            ]
+            total = desk.count_by_status()
+            decided = total["confirmed"] + total["rejected"] + total["ignored"] + total["split"]
+            reasons: Counter[str] = Counter()
+            for row in np.flatnonzero(c.status == STATUSES.index("rejected")):
+                reasons[c.state(str(c.ids[row])).reason or "other"] += 1
+            return {
+                "totals": {
+                    "runs": len(runs),
+                    "frames": sum(r["frames"] for r in runs),
+                    "findings": len(c),
+                    "decided": decided,
+                    "confirmed": total["confirmed"],
+                    "rejected": total["rejected"],
+                },
+                "runs": runs,
+                "histogram": self._histogram(),
+                "names": self._names(),
+                "reviewers": desk.people(),
+                "reasons": dict(reasons.most_common()),
+            }
+
+    def _histogram(self) -> dict[str, Any]:
+        """Findings by score: confirmed, turned down, still open."""
+        c = self.desk.catalogue
+        high = float(max(1.0, c.score.max(initial=0.0)))
+        edges = np.linspace(0, high, _BINS + 1)
+        groups = {
+            "confirmed": ("confirmed",),
+            "turned down": ("rejected", "ignored", "split"),
+            "open": ("open", "assigned"),
+        }
+        out = {}
+        for title, statuses in groups.items():
+            mask = np.isin(c.status, [STATUSES.index(s) for s in statuses])
+            out[title] = np.histogram(c.score[mask], edges)[0].tolist()
+        return {"edges": edges.tolist(), "groups": out}
+
+    def _names(self) -> list[dict[str, Any]]:
+        c = self.desk.catalogue
+        confirmed = c.status == STATUSES.index("confirmed")
+        all_ = np.bincount(c.name.codes, minlength=len(c.name.words))
+        sure = np.bincount(c.name.codes[confirmed], minlength=len(c.name.words))
+        order = np.argsort(-all_, kind="stable")[:_NAMES]
+        return [
+            {
+                "name": c.name.words[i],
+                "unnamed": c.name.words[i] == UNNAMED,
+                "color": list(finding_color(c.name.words[i])),
+                "findings": int(all_[i]),
+                "confirmed": int(sure[i]),
+            }
+            for i in order
+            if all_[i]
+        ]

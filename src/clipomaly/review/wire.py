@@ -1,0 +1,158 @@
+"""Records as the pages read them: plain numbers, texts and lists."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from clipomaly.records import UNNAMED
+from clipomaly.review.pictures import finding_color, mask_box
+from clipomaly.store.decisions import Decision
+from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun
+from clipomaly.store.state import FindingState
+
+__all__ = ["decision_row", "finding_detail", "finding_row", "frame_row", "run_row", "time_text", "told"]
+
+
+def time_text(seconds: float | None) -> str | None:
+    """Seconds since 1970 as text; None where there is no such time.
+
+    >>> time_text(0.0)
+    '1970-01-01T00:00:00Z'
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def run_row(run: StoredRun) -> dict[str, Any]:
+    """A run, for lists and choices."""
+    when = (time_text(run.started) or "")[:16].replace("T", " ")
+    return {
+        "id": run.id,
+        "title": f"{when} {run.method}, {run.model}, {run.vocabulary}",
+        "started": time_text(run.started),
+        "method": run.method,
+        "model": run.model,
+        "model_hash": run.model_hash[:16],
+        "vocabulary": run.vocabulary,
+        "frames": run.frames,
+        "findings": run.findings,
+        "version": run.version,
+        "notice": run.notice,
+    }
+
+
+def frame_row(frame: StoredFrame) -> dict[str, Any]:
+    """A frame."""
+    return {
+        "id": frame.id,
+        "title": frame.name,
+        "size": list(frame.image_size),
+        "time": time_text(frame.time),
+        "seconds": _number(frame.time),
+        "camera": frame.camera,
+        "place": frame.place,
+        "sequence": frame.sequence,
+        "index": frame.index,
+        "conditions": dict(frame.conditions),
+        "score_map": frame.score_map is not None,
+    }
+
+
+def finding_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the catalogue, for tiles."""
+    return {
+        "id": row["id"],
+        "frame": row["frame"],
+        "label": row["name"],
+        "name": None if row["name"] == UNNAMED else row["name"],
+        "status": row["status"],
+        "assignee": row["assignee"],
+        "score": _number(row["score"]),
+        "area": row["area"],
+        "color": list(finding_color(row["name"])),
+    }
+
+
+def finding_detail(
+    finding: StoredFinding,
+    row: Mapping[str, Any],
+    state: FindingState,
+    frame: StoredFrame,
+    run: StoredRun | None,
+    others: Sequence[Mapping[str, Any]],
+    history: Sequence[tuple[Decision, bool]],
+    box: tuple[int, int, int, int],
+) -> dict[str, Any]:
+    """Everything about one finding."""
+    return {
+        **finding_row(row),
+        "status": state.status,
+        "assignee": state.assignee,
+        "box": list(box),
+        "mask_box": list(mask_box(box, frame.image_size)),
+        "named_by": state.by if state.name else finding.name_source,
+        "found_name": finding.name,
+        "nearest_known": finding.nearest_known or None,
+        "nearest_similarity": _number(finding.nearest_similarity),
+        "candidates": [
+            {"name": c.name, "source": c.source, "score": _number(c.score), "margin": _number(c.margin)}
+            for c in finding.candidates
+        ],
+        "frame": frame_row(frame),
+        "run": {"id": finding.run, "title": run_row(run)["title"] if run else finding.run},
+        "others": [
+            {"id": o["id"], "label": o["name"], "status": o["status"], "box": list(o["box"])} for o in others
+        ],
+        "history": [{**decision_row(d), "holds": holds} for d, holds in history],
+    }
+
+
+def decision_row(decision: Decision) -> dict[str, Any]:
+    """A decision; of many findings the first thousand."""
+    return {
+        "id": decision.id,
+        "at": time_text(decision.at),
+        "who": decision.who,
+        "kind": decision.kind,
+        "findings": list(decision.findings[:1000]),
+        "count": len(decision.findings),
+        "name": decision.name,
+        "other": decision.other,
+        "reason": decision.reason,
+        "comment": decision.comment,
+    }
+
+
+_TOLD = {
+    "confirm": "confirmed it",
+    "reject": "rejected it",
+    "split": "marked it as several things",
+    "ignore": "ignored it",
+    "comment": "commented on it",
+    "reshape": "corrected its mask",
+    "undo": "took a decision back",
+}
+
+
+def told(decision: Decision) -> str:
+    """What somebody did, for those who look at the same finding.
+
+    >>> told(Decision("ada", "rename", ("f-000",), name="wheel chock"))
+    'renamed it to wheel chock'
+    """
+    if decision.kind == "rename":
+        return f"renamed it to {decision.name}"
+    if decision.kind == "assign":
+        return f"assigned it to {decision.name}"
+    return _TOLD.get(decision.kind, decision.kind)
