@@ -307,10 +307,20 @@ def _add_format(name: str) -> None:
         out: Annotated[Path, typer.Option(help="File to write: one change a line.")] = Path("changes.jsonl"),
         pictures: Pictures = "",
         overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
+        store: Annotated[
+            str | None, typer.Option(help="Keep the changes as decisions about this store too.")
+        ] = None,
+        run: Annotated[str | None, typer.Option(help="The store's run; default: the latest.")] = None,
+        who: Annotated[str | None, typer.Option(help="Who corrected; default: your user name.")] = None,
+        decisions: Annotated[str | None, typer.Option(help="Database of the store's decisions.")] = None,
     ) -> None:
         from clipomaly.commands.export import run_import
 
         run_import(name, file, results, out, pictures=pictures, overwrite=overwrite)
+        if store is not None:
+            from clipomaly.commands.stores import import_decisions
+
+            import_decisions(store, decisions, run, out, who, {"format": name, "file": str(file)})
 
     given = name if form.file == "folder" else f"{name}/{form.file.split()[0]}"
     export_format.__doc__ = (

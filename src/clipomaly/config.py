@@ -222,8 +222,8 @@ class FlowCLASSettings:
 
     flow_score: str | None = option(
         None,
-        "Score of flowclas: as released (without the Jacobian), with the jacobian, their logarithms log and nll, "
-        "or the outlier head; default: the one that was best on the flow's held-apart frames.",
+        "Score of flowclas: as released (without the Jacobian), with the jacobian, their logarithms log and "
+        "nll, or the outlier head; default: the one that was best on the flow's held-apart frames.",
         choices=("released", "jacobian", "log", "nll", "head"),
     )
 
@@ -245,6 +245,18 @@ class AnomalyCLIPSettings:
     )
     picture_side: int | None = option(
         None, "Side in pixels at which anomalyclip reads a picture; default: the folder's own.", at_least=16
+    )
+
+
+@dataclass(frozen=True)
+class FlowCLASSettings:
+    """The method flowclas: how a flow's densities become a score."""
+
+    flow_score: str | None = option(
+        None,
+        "Score of flowclas: as released (without the Jacobian), with the jacobian, their logarithms log and "
+        "nll, or the outlier head; default: the one that was best on the flow's held-apart frames.",
+        choices=("released", "jacobian", "log", "nll", "head"),
     )
 
 

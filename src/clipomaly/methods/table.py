@@ -10,9 +10,13 @@ from clipomaly.config import Settings
 from clipomaly.encoders.load import load_encoder
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError
+from clipomaly.methods.anomalyclip import AnomalyCLIP, open_graph
 from clipomaly.methods.baselines import BASELINES, FITTED, open_baseline
 from clipomaly.methods.clipomaly import Clipomaly
+from clipomaly.methods.flowclas import open_flowclas
 from clipomaly.methods.seam import Method
+from clipomaly.methods.stage3 import open_segmenter
+from clipomaly.methods.taggers import open_tagger
 from clipomaly.methods.vl4ad import VL4AD
 from clipomaly.thresholds import Thresholds, load_thresholds
 from clipomaly.vocabulary import Vocabulary
@@ -36,14 +40,25 @@ OpenEncoder = Callable[[], Encoder]
 def open_clipomaly(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
     """Clipomaly on the encoder that the settings name, with its calibrated thresholds."""
     opened = encoder()
-    method = Clipomaly(opened, settings, thresholds=_thresholds(settings, opened))
+    method = Clipomaly(
+        opened,
+        settings,
+        thresholds=_thresholds(settings, opened),
+        tagger=open_tagger(settings.naming),
+        segmenter=open_segmenter(settings.segment, settings.unknown.temperature or opened.spec.temperature),
+    )
     return _with_rule(method, settings, vocabulary)
 
 
 def open_vl4ad(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
     """VL4AD on the encoder that the settings name, with its calibrated thresholds."""
     opened = encoder()
-    method = VL4AD(opened, settings, thresholds=_thresholds(settings, opened))
+    decoder = None
+    if settings.vl4ad.mask_decoder is not None:
+        from clipomaly.encoders.openvocab.maskdecoder import open_mask_decoder
+
+        decoder = open_mask_decoder(settings.vl4ad.mask_decoder, opened.spec)
+    method = VL4AD(opened, settings, thresholds=_thresholds(settings, opened), decoder=decoder)
     return _with_rule(method, settings, vocabulary)
 
 
@@ -68,6 +83,23 @@ def _with_rule(method: Clipomaly | VL4AD, settings: Settings, vocabulary: Vocabu
     return Opened(method, provenance, notices, method.encoder)
 
 
+def open_anomalyclip(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
+    """AnomalyCLIP's graph with the thresholds of its folder; no encoder is opened."""
+    graph = open_graph(settings)
+    path = settings.unknown.thresholds or graph.folder / "thresholds.json"
+    given = settings.unknown.thresholds is not None
+    thresholds = load_thresholds(path) if given or Path(path).is_file() else None
+    method = AnomalyCLIP(graph, settings, thresholds=thresholds)
+    config = graph.config
+    provenance = {"model": config.name, "model_hash": graph.fingerprint, "prompts": config.prompts}
+    notices: tuple[str, ...] = (config.notice,) if config.notice else ()
+    if settings.unknown.threshold in ("auto", "calibrated") and method.calibrated(vocabulary) is None:
+        if given or settings.unknown.threshold == "calibrated":
+            raise ConfigError(method.why_uncalibrated())
+        notices += (f"{method.why_uncalibrated()}. Using otsu, anew for each frame.",)
+    return Opened(method, provenance, notices)
+
+
 def open_baselines(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
     """A baseline, on the segmenter that the settings name or on their encoder."""
     if settings.method in FITTED and settings.fitted is None:
@@ -84,6 +116,17 @@ def open_baselines(settings: Settings, vocabulary: Vocabulary, encoder: OpenEnco
     return Opened(method, provenance, notices)
 
 
+def open_flow(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
+    """FlowCLAS on the trained flow that the settings name, with its thresholds."""
+    method, notices = open_flowclas(settings, encoder)
+    provenance = {"model": method.folder.config.name, "model_hash": method.folder.fingerprint}
+    if settings.unknown.threshold in ("auto", "calibrated") and method.calibrated(vocabulary) is None:
+        if settings.unknown.threshold == "calibrated":
+            raise ConfigError(method.why_uncalibrated())
+        notices += (f"{method.why_uncalibrated()}. Using otsu, anew for each frame.",)
+    return Opened(method, provenance, notices)
+
+
 #: Name → (what it is, how to open it).
 METHODS: dict[str, tuple[str, Callable[[Settings, Vocabulary, OpenEncoder], Opened]]] = {
     "clipomaly": (
@@ -93,6 +136,18 @@ METHODS: dict[str, tuple[str, Callable[[Settings, Vocabulary, OpenEncoder], Open
     "vl4ad": (
         "Known classes compete with outlier prompts for every place (arXiv 2409.17330)",
         open_vl4ad,
+    ),
+    "flowclas": (
+        "Density of ordinary features, learned with pasted outliers (arXiv 2411.19888); trained",
+        open_flow,
+    ),
+    "anomalyclip": (
+        "Learned words for normal and abnormal, whatever the object (arXiv 2310.18961)",
+        open_anomalyclip,
+    ),
+    "flowclas": (
+        "Density of ordinary features, learned with pasted outliers (arXiv 2411.19888); trained",
+        open_flow,
     ),
     **{name: (f"Baseline: {title}", open_baselines) for name, title in BASELINES.items()},
 }

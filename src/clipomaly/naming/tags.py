@@ -32,6 +32,8 @@ class Tagger(Protocol):
     """Proposes words for a picture; `source` is what findings will say the name came from."""
 
     source: str
+    #: Every word that it can propose.
+    words: tuple[str, ...]
 
     def tag(self, image: UInt8[np.ndarray, "H W 3"], features: DenseFeatures) -> list[Tag]:
         """Words for this picture, best first. `features` are those already computed for it."""

@@ -1,0 +1,1 @@
+"""RAM and RAM++: which of several thousand tags does a picture show?"""
