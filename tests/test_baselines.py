@@ -151,23 +151,31 @@ def test_a_fit_outlives_its_file(tmp_path: Path) -> None:
         method = baseline(name)
         path = tmp_path / f"{name}.npz"
         save_fit(path, method.fitted, model_hash="colours", vocabulary=GREENS)
-        again = load_fit(path, name, model_hash="colours")
+        again = load_fit(path, name, model_hash="colours", vocabulary=GREENS)
         probe = RNG.random((5, 8)).astype(np.float32)
         np.testing.assert_array_equal(again.score(probe), method.fitted.score(probe))
         with np.load(path, allow_pickle=False) as file:
             assert all(file[key].dtype != object for key in file.files)
         with pytest.raises(ConfigError, match="another model"):
-            load_fit(path, name, model_hash="other")
+            load_fit(path, name, model_hash="other", vocabulary=GREENS)
         with pytest.raises(ConfigError, match="holds a fit of"):
-            load_fit(path, "knn" if name == "mahalanobis" else "mahalanobis", model_hash="colours")
+            load_fit(
+                path,
+                "knn" if name == "mahalanobis" else "mahalanobis",
+                model_hash="colours",
+                vocabulary=GREENS,
+            )
+        if name == "mahalanobis":
+            with pytest.raises(ConfigError, match="fitted for the classes of"):
+                load_fit(path, name, model_hash="colours", vocabulary=colour_vocabulary("red"))
         whole = path.read_bytes()
         for damaged in (whole[:100], whole[:-30], b"", b"text"):
             path.write_bytes(damaged)
             with pytest.raises(ConfigError, match="fit anew"):
-                load_fit(path, name, model_hash="colours")
+                load_fit(path, name, model_hash="colours", vocabulary=GREENS)
         np.save(tmp_path / "array.npy", probe)
         with pytest.raises(ConfigError, match="fit anew"):
-            load_fit(tmp_path / "array.npy", name, model_hash="colours")
+            load_fit(tmp_path / "array.npy", name, model_hash="colours", vocabulary=GREENS)
 
 
 def test_mistakes_are_named() -> None:
@@ -333,7 +341,7 @@ def test_logits_are_upsampled_before_they_are_scored(tmp_path: Path, name: str) 
     path = tiny_segmenter(tmp_path / "net.onnx")
     vocabulary = colour_vocabulary(*COLOUR_NAMES)
     settings = load_settings(overrides={"method": name, "segmenter": str(path), "threshold": "percentile"})
-    method = open_baseline(settings, ColourEncoder, threads=1)
+    method = open_baseline(settings, ColourEncoder, vocabulary, threads=1)
     got = reading(path, image)
     full = upsample(got.known, got.extent, got.size)
     raw = {"normalised": False} if name in ("max-logit", "energy") else {}

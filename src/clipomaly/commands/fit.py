@@ -30,7 +30,7 @@ def run_fit(settings: Settings, sources: Sequence[str], out: Path) -> None:
     def encoder() -> Encoder:
         return open_encoder(settings)
 
-    baseline = open_baseline(settings, encoder)
+    baseline = open_baseline(settings, encoder, vocabulary)
     items = list_sources(sources)
 
     def images() -> Iterator:

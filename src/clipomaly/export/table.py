@@ -25,7 +25,9 @@ def print_findings(results: str | Path, *, limit: int | None = None, console: Co
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("frame", overflow="fold")
     table.add_column("finding", overflow="fold", min_width=16)
-    for heading in ("confidence", "score", "area"):
+    # A narrow terminal keeps what people look at first: frame names and findings whole.
+    wide = console.width >= 100
+    for heading in ("confidence", "score", "area") if wide else ("confidence", "area"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("nearest known", overflow="ellipsis", no_wrap=True)
     if console.width >= 110:
@@ -40,14 +42,14 @@ def print_findings(results: str | Path, *, limit: int | None = None, console: Co
                 break
             shown += f is not None
             frame = escape(row["frame"]) if i == 0 else ""
-            cells = _cells(f, pixels) if f is not None else ("[dim]nothing unknown[/]",)
+            cells = _cells(f, pixels, wide) if f is not None else ("[dim]nothing unknown[/]",)
             table.add_row(frame, *cells[: len(table.columns) - 1])
     console.print(table)
     if shown < total:
         console.print(f"[dim]… and {total - shown} more findings in {escape(str(results))}[/]")
 
 
-def _cells(finding: dict[str, Any], pixels: int) -> tuple[str, ...]:
+def _cells(finding: dict[str, Any], pixels: int, wide: bool) -> tuple[str, ...]:
     from rich.markup import escape
 
     name = finding["name"]
@@ -56,7 +58,7 @@ def _cells(finding: dict[str, Any], pixels: int) -> tuple[str, ...]:
     return (
         f"[rgb({red},{green},{blue})]■[/] " + (f"[italic]{UNNAMED}[/]" if name is None else escape(name)),
         _percent(finding["confidence"]),
-        "–" if finding["score"] is None else f"{finding['score']:.2f}",
+        *(["–" if finding["score"] is None else f"{finding['score']:.2f}"] if wide else []),
         f"{100 * finding['area'] / pixels:.2f} %",
         escape(finding["nearest_known"] or "–"),
         escape(", ".join(others)),

@@ -251,7 +251,12 @@ def _cell_labels(reading: Reading, labels: Integer[np.ndarray, "H W"] | None) ->
 
 def save_fit(path: str | Path, fitted: Fit, *, model_hash: str, vocabulary: Vocabulary) -> None:
     """Write a fit as arrays (npz, no pickle), with what it belongs to."""
-    about = {"schema": 1, "model_hash": model_hash, "vocabulary": vocabulary.name}
+    about = {
+        "schema": 1,
+        "model_hash": model_hash,
+        "vocabulary": vocabulary.name,
+        "vocabulary_hash": vocabulary.hash,
+    }
     arrays: dict[str, Any]
     if isinstance(fitted, Gaussians):
         about["kind"] = "mahalanobis"
@@ -270,8 +275,8 @@ def save_fit(path: str | Path, fitted: Fit, *, model_hash: str, vocabulary: Voca
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def load_fit(path: str | Path, name: str, *, model_hash: str) -> Fit:
-    """Read a fit of this baseline and this model."""
+def load_fit(path: str | Path, name: str, *, model_hash: str, vocabulary: Vocabulary) -> Fit:
+    """Read a fit of this baseline and this model; a Gaussian for each class belongs to its vocabulary too."""
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
@@ -280,6 +285,11 @@ def load_fit(path: str | Path, name: str, *, model_hash: str) -> Fit:
             if about["model_hash"] != model_hash:
                 raise ConfigError(f"{path} was fitted with another model: fit anew with this one")
             if name == "mahalanobis":
+                if about["vocabulary_hash"] != vocabulary.hash:
+                    raise ConfigError(
+                        f"{path} was fitted for the classes of {about['vocabulary']}, not for these of "
+                        f"{vocabulary.name}: fit anew with --vocabulary {vocabulary.name}"
+                    )
                 return Gaussians(file["centre"], file["whiten"], file["means"])
             return Neighbours(file["kept"], int(file["k"]))
     except FileNotFoundError as error:
@@ -291,6 +301,7 @@ def load_fit(path: str | Path, name: str, *, model_hash: str) -> Fit:
 def open_baseline(
     settings: Settings,
     encoder: Callable[[], Encoder],
+    vocabulary: Vocabulary,
     *,
     threads: int | None = None,
     thresholds: Thresholds | None = None,
@@ -304,5 +315,7 @@ def open_baseline(
             backbone = EncoderBackbone(encoder(), settings.unknown.temperature, settings.unknown.synonyms)
     fitted = None
     if settings.method in FITTED and settings.fitted is not None and backbone is not None:
-        fitted = load_fit(settings.fitted, settings.method, model_hash=backbone.fingerprint)
+        fitted = load_fit(
+            settings.fitted, settings.method, model_hash=backbone.fingerprint, vocabulary=vocabulary
+        )
     return Baseline(settings.method, backbone, settings, fitted=fitted, thresholds=thresholds)

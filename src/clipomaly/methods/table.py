@@ -108,7 +108,7 @@ def open_baselines(settings: Settings, vocabulary: Vocabulary, encoder: OpenEnco
             f"{settings.method} --frames FOLDER --out fit.npz`, then give --fitted fit.npz"
         )
     thresholds = None if settings.unknown.thresholds is None else load_thresholds(settings.unknown.thresholds)
-    method = open_baseline(settings, encoder, thresholds=thresholds)
+    method = open_baseline(settings, encoder, vocabulary, thresholds=thresholds)
     provenance = {} if method.backbone is None else method.backbone.provenance
     notices: tuple[str, ...] = ()
     if settings.unknown.threshold == "auto" and method.calibrated(vocabulary) is None:

@@ -2,7 +2,7 @@
 
     tokens  = Linear(Swin(picture))                1 mean + 144 places, 512 wide
     query_t = relu(Linear(e_t))                    e_t: tag t's text vector (CLIP ViT-B/16)
-    p_t     = σ(fc(two blocks of [cross-attention to tokens, feed-forward](query_t)))
+    p_t     = σ(fc(blocks(query_t, tokens)))       two blocks of cross-attention and feed-forward
 
 RAM++ keeps many descriptions d of each tag and weighs them by the picture first:
 `e_t = Σ_d softmax_d(scale · cos(mean token, e_td)) e_td`. Tags do not attend to one another, so any tag with
