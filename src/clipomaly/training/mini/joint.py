@@ -3,7 +3,7 @@
 With E the unit patch vectors, T the unit text vectors of names drawn afresh each step (synonyms,
 templates), and s = cos(E, T)/τ:
 
-    known    −log Σ_{c allowed} p(c),        p = softmax(s over a vocabulary ∪ {b/τ})
+    known    −log Σ_{c allowed} p(c),        p = softmax(s over a vocabulary ∪ {b/τ}), a class by two wordings
     unknown  −log p(b) − ½·mean_c log softmax(s)_c      on pasted and segmented things: low, and flat;
              a thing of area a weighs √a, so that small ones count
     name     cross-entropy of tokens on things, and of mosaic tiles, among the names drawn
@@ -200,10 +200,22 @@ def split_tiles(grid: Tensor, side: int) -> Tensor:
     return tiles.reshape(-1, c, side, side)
 
 
+def two_wordings(vocabulary: str, rng: np.random.Generator) -> list[str]:
+    """Every class's name, then a synonym of each (the name again where there is none).
+
+    >>> words = two_wordings("camvid", np.random.default_rng(0))
+    >>> words[0], words[11] in known_words("camvid")[0]
+    ('sky', True)
+    """
+    words = known_words(vocabulary)
+    return [w[0] for w in words] + [w[rng.integers(1, len(w))] if len(w) > 1 else w[0] for w in words]
+
+
 def apart(vectors: Tensor, bound: float = 0.3) -> Tensor:
-    """How far the words of different classes lie closer than `bound`, squared and summed over pairs."""
-    near = F.relu(vectors @ vectors.T - bound) ** 2
-    return near.triu(1).sum() / len(vectors)
+    """How far words of different classes lie closer than `bound`, squared: names against all wordings."""
+    names = vectors[: len(vectors) // 2]
+    own = torch.eye(len(names), device=vectors.device).repeat(1, 2)
+    return (F.relu(names @ vectors.T - bound) ** 2 * (1 - own)).sum() / len(vectors)
 
 
 class Objective(nn.Module):
@@ -282,10 +294,7 @@ class Objective(nn.Module):
         images = images.to(memory_format=torch.channels_last)
         present = np.unique(batch.names[batch.names >= 0].numpy())
         rivals, rival_mask = self.draw(present, rng)
-        camvid, city, airside = (
-            [w[0] if rng.random() < 0.5 else w[rng.integers(len(w))] for w in known_words(v)]
-            for v in ("camvid", "cityscapes", "airside")
-        )
+        camvid, city, airside = (two_wordings(v, rng) for v in ("camvid", "cityscapes", "airside"))
         apron = ((batch.labels >= FIRST_AIRSIDE) & (batch.labels < len(LABELS))).any(2).any(1)
         if not apron.any():
             airside = []
@@ -317,7 +326,10 @@ class Objective(nn.Module):
             # A road's unknown thing may be known on an apron, so the airside words look at aprons alone.
             unknown = (labels == OUTLIER) & (apron.to(device)[:, None, None] | (vocabulary != "airside"))
             table = torch.from_numpy(allowed(vocabulary)).to(device)
-            s = (dense @ vectors.T).transpose(1, 2).reshape(b, -1, h, w)
+            # A class is as near as the nearer of its two wordings: "max" over synonyms, smoothed.
+            pair = torch.stack((dense @ vectors.T).chunk(2, -1))
+            s = ((pair / r.temperature).logsumexp(0) - np.log(2)) * r.temperature
+            s = s.transpose(1, 2).reshape(b, -1, h, w)
             s = F.interpolate(s, size=labels.shape[1:], mode="bilinear", align_corners=False) / r.temperature
             total = torch.logaddexp(s.logsumexp(1), torch.full_like(s[:, 0], r.bound / r.temperature))
             ok = table[safe].permute(0, 3, 1, 2)
