@@ -10,7 +10,6 @@ score maps count. Names are compared without suffixes (`.score`, `_labels_semant
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Shaped, UInt8
 
-from clipomaly.data.datasets import DATASETS, open_dataset, read_label
+from clipomaly.data.datasets import DATASETS, Sample, open_dataset
+from clipomaly.data.samples import parse_values
 from clipomaly.data.sources import natural_key
 from clipomaly.errors import DataError, MissingExtra
 
@@ -39,36 +39,19 @@ class LabelledMap:
 
     name: str
     score_path: Path
-    label_path: Path
-    values: Mapping[int, int]
+    label: Sample
 
     def load(self) -> tuple[Shaped[np.ndarray, "H W"], UInt8[np.ndarray, "H W"]]:
         """Both, which must have one size."""
-        score, label = read_score(self.score_path), read_label(self.label_path, self.values)
+        score, label = read_score(self.score_path), self.label.label()
+        if label is None:
+            raise DataError(f"frame {self.name} has no labels: leave it out")
         if score.shape != label.shape:
             (h, w), (lh, lw) = score.shape, label.shape
             raise DataError(
                 f"{self.score_path} is {w}×{h}, its labels {lw}×{lh}: save score maps at the labels' size"
             )
         return score, label
-
-
-def parse_values(text: str) -> dict[int, int]:
-    """What label values mean: `0=0,1=0,2=1,255=255` reads 2 as the anomaly.
-
-    >>> parse_values("0=0, 2=1")
-    {0: 0, 2: 1}
-    """
-    out = {}
-    for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d+)\s*=\s*(0|1|255)\s*", part)
-        if not found or int(found[1]) > 255:
-            raise DataError(
-                f"label values {text!r} are not valid: write pairs such as 0=0,1=1,255=255, "
-                "the value in the file first, then 0 (known), 1 (anomaly) or 255 (left out)"
-            )
-        out[int(found[1])] = int(found[2])
-    return out
 
 
 def find_scores(folder: Path) -> dict[str, Path]:
@@ -112,21 +95,21 @@ def match_maps(
                 f"{len(missing)} frames have no {what.split()[-1] if what == 'labels' else 'score map'} "
                 f"({_some(missing)}): complete them, or take only frames that have both with --subset"
             )
-    return [LabelledMap(name, maps[name], truths[name][0], truths[name][1]) for name in both]
+    return [LabelledMap(name, maps[name], truths[name]) for name in both]
 
 
-def _dataset_labels(dataset: str, root: Path) -> dict[str, tuple[Path, Mapping[int, int]]]:
-    if dataset in DATASETS and DATASETS[dataset].kind != "anomaly":
+def _dataset_labels(dataset: str, root: Path) -> dict[str, Sample]:
+    if dataset in DATASETS and DATASETS[dataset].kind not in ("anomaly", "defects", "open"):
         raise DataError(f"data set {dataset} has no anomaly masks: name one that has, or leave --dataset out")
     samples = open_dataset(dataset, root)
-    return {s.name: (s.label_path, s.values) for s in samples if s.label_path is not None}
+    return {s.name: s for s in samples if s.label_path is not None or s.good}
 
 
-def _folder_labels(folder: Path, values: Mapping[int, int]) -> dict[str, tuple[Path, Mapping[int, int]]]:
+def _folder_labels(folder: Path, values: Mapping[int, int]) -> dict[str, Sample]:
     """NAME.png, NAME_labels_semantic.png, or RoadAnomaly's NAME.labels/labels_semantic.png."""
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: give the one that holds the label pictures")
-    out: dict[str, tuple[Path, Mapping[int, int]]] = {}
+    out: dict[str, Sample] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         if path.suffix.lower() not in _LABEL_SUFFIXES or path.stem.endswith("_color"):
@@ -140,8 +123,8 @@ def _folder_labels(folder: Path, values: Mapping[int, int]) -> dict[str, tuple[P
             end = next((e for e in _LABEL_ENDS if name.endswith(e)), "")
             name = name.removesuffix(end)
         if name in out:
-            raise DataError(f"{out[name][0]} and {path} are labels of one frame: keep one of them")
-        out[name] = (path, values)
+            raise DataError(f"{out[name].label_path} and {path} are labels of one frame: keep one of them")
+        out[name] = Sample(name, path, path, values=values)
     if not out:
         raise DataError(f"{folder} holds no label picture ({', '.join(_LABEL_SUFFIXES)})")
     return out
