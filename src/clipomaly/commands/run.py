@@ -63,7 +63,7 @@ def run_into_store(
     settings: Settings,
     sources: Sequence[str],
     uri: str,
-    intake: Intake = Intake(),  # noqa: B008
+    intake: Intake = Intake(),
     *,
     encoder: Encoder | None = None,
     vocabulary: Vocabulary | None = None,
@@ -178,9 +178,7 @@ def _vectors(result: Result, eyes: Encoder) -> Float[np.ndarray, "n d"] | None:
     return pool_regions(dense.patches, [f.region for f in findings], dense.extent)
 
 
-def _info(
-    result: Result, places: dict[str, tuple[str, int]], table: dict[str, dict[str, str]]
-) -> FrameInfo:
+def _info(result: Result, places: dict[str, tuple[str, int]], table: dict[str, dict[str, str]]) -> FrameInfo:
     """What is known about the frame; a video's row in the table holds for all its frames."""
     frame = result.frame
     if frame.name in places:

@@ -51,12 +51,13 @@ class ResultStore:
         self._database = database
         self._tables: dict[str, Any] = {}
         self._spaces: dict[str, VectorSpace] = {}
+        self._space_tables: dict[str, str] = {}
         self._lock = threading.Lock()
 
     @classmethod
     def open(cls, uri: str | Path, create: bool = False) -> ResultStore:
         """Open the store at a folder or an object-store address (`s3://…`); `create` makes it if missing."""
-        store = cls._connect(uri)
+        store = cls._connect(uri, create)
         version = store.schema_version()
         if version is None:
             if not create:
@@ -84,7 +85,7 @@ class ResultStore:
         return version, SCHEMA_VERSION
 
     @classmethod
-    def _connect(cls, uri: str | Path) -> ResultStore:
+    def _connect(cls, uri: str | Path, create: bool = False) -> ResultStore:
         try:
             import lancedb
         except ImportError as error:
@@ -94,6 +95,8 @@ class ResultStore:
             path = Path(place).expanduser()
             if path.is_file():
                 raise StoreError(f"{place} is a file: a store is a folder")
+            if not create and not path.is_dir():  # connecting would make it
+                raise StoreError(f"{uri} holds no store: fill one with `clipomaly run SOURCE --store {uri}`")
             place = str(path)
         try:
             database = lancedb.connect(place, read_consistency_interval=timedelta(0))
@@ -327,14 +330,22 @@ class ResultStore:
                 )
             space = str(max(rows, key=lambda row: (row["started"], row["id"]))["space"])
         with self._lock:
-            opened = self._spaces.get(space)
-        if opened is None:
+            known = self._space_tables.get(space)
+        if known is None:
             names = [name for name in self.vector_tables() if _is_of(name, space)]
             if not names:
                 raise StoreError(f"{self.uri} holds no vectors of the model {space}")
-            opened = VectorSpace(self, names[0])
+            known = self._space_tables[space] = names[0]
+        return self.space_of_table(known)
+
+    def space_of_table(self, name: str) -> VectorSpace:
+        """The vectors of a table, opened once."""
+        with self._lock:
+            opened = self._spaces.get(name)
+        if opened is None:
+            opened = VectorSpace(self, name)
             with self._lock:
-                opened = self._spaces.setdefault(space, opened)
+                opened = self._spaces.setdefault(name, opened)
         return opened
 
     def similar(
