@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from rich.console import Console
 from rich.progress import track
+from rich.text import Text
 
 from clipomaly.config import Settings
 from clipomaly.data.sources import list_sources, read_frames
@@ -20,15 +22,30 @@ from clipomaly.maths.grids import upsample
 from clipomaly.maths.scores import SCORES
 from clipomaly.maths.threshold import calibrate
 from clipomaly.methods.clipomaly import Clipomaly
-from clipomaly.methods.vl4ad import VL4AD
 from clipomaly.pipeline import Pipeline
 from clipomaly.records import Frame
-from clipomaly.thresholds import Thresholds, load_thresholds
+from clipomaly.thresholds import ANY_VOCABULARY, Thresholds, load_thresholds
 from clipomaly.vocabulary import Vocabulary
 
 __all__ = ["calibrate_scores", "run_calibrate"]
 
 Score = Callable[..., Float[np.ndarray, "h w"]]
+ENOUGH = 30  # frames from which on a threshold is hardly moved by which they were
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A method whose threshold can be fixed beforehand."""
+
+    name: str
+
+    def score_map(
+        self, image: UInt8[np.ndarray, "_ _ 3"], vocabulary: Vocabulary
+    ) -> Float[np.ndarray, "H W"]:
+        """The score alone, without regions and names."""
+
+    def conditions(self) -> dict[str, object]:
+        """What a threshold depends on, besides the vocabulary."""
 
 
 def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: Path) -> None:
@@ -37,9 +54,13 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
         raise ConfigError(f"--fpr must lie between 0 and 1, not {fpr}")
     items = list_sources(sources)
     # The threshold under calibration is not needed to measure it, and none may exist yet.
-    pipeline = Pipeline(settings)
-    if not isinstance(pipeline.method, Clipomaly | VL4AD):
-        raise ConfigError(f"only the methods clipomaly and vl4ad are calibrated, not {settings.method}")
+    pipeline = Pipeline(
+        replace(settings, unknown=replace(settings.unknown, threshold="otsu", thresholds=None))
+    )
+    if not isinstance(pipeline.method, Clipomaly | Calibrated):
+        raise ConfigError(
+            f"method {settings.method} has no score map of its own to calibrate: choose another"
+        )
     frames = 0
 
     def counted() -> Iterator[Frame]:
@@ -51,15 +72,21 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
             yield frame
 
     method, vocabulary = pipeline.method, pipeline.vocabulary
+    place = vocabulary.hash
     if isinstance(method, Clipomaly):
         values = calibrate_scores(method, vocabulary, counted(), fpr)
     else:
-        values = {method.name: calibrate((method.score_map(f.image, vocabulary) for f in counted()), fpr)}
+        maps = (method.score_map(f.image, vocabulary) for f in counted())
+        if settings.method == "flowclas":  # its score is of the picture alone, and one of several
+            place, score = ANY_VOCABULARY, str(getattr(method, "score", method.name))
+        else:
+            score = method.name
+        values = {score: calibrate(maps, fpr)}
     thresholds = Thresholds(
-        model=method.encoder.spec.name,
+        model=pipeline.provenance.get("model", settings.method),
         conditions=method.conditions(),
         fpr=fpr,
-        values={vocabulary.hash: values},
+        values={place: values},
         frames=frames,
         created=datetime.now(UTC).date().isoformat(),
         sources=(f"{vocabulary.name}: {frames} frames of {', '.join(Path(s).name for s in sources)}",),
@@ -71,6 +98,16 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
     for name, value in values.items():
         console.print(f"{name:15} {value:.6f}")
     console.print(f"{out}  (hash {thresholds.hash}, {frames} frames, {fpr:.3%} of known pixels above)")
+    if frames < ENOUGH:
+        few = f"{frames} frame{'' if frames == 1 else 's'}"
+        Console(stderr=True).print(
+            Text(
+                f"note: {few}: a threshold from fewer than {ENOUGH} frames moves much from one choice of "
+                "frames to another; calibrate on more",
+                style="yellow",
+            ),
+            soft_wrap=True,
+        )
 
 
 def _beside(old: Thresholds, new: Thresholds) -> Thresholds:

@@ -61,7 +61,7 @@ def run_export_anomalyclip(request: ExportRequest) -> None:
     from clipomaly.encoders.transformers import TransformersEncoder, checkpoint_folder, open_checkpoint
 
     folder = MINI_FOLDER if request.model == "mini" else checkpoint_folder(request.model, request.revision)
-    hf, spec = open_checkpoint(folder, name=request.model)
+    hf, spec = open_checkpoint(folder, name=folder.name if Path(request.model).is_dir() else request.model)
     published = request.prompts != "words" and Path(request.prompts).suffix in (".pth", ".pt")
     depth = len(hf.vision_model.encoder.layers)
     policy = policy_of(spec, depth, published=published, sigma=request.sigma)

@@ -174,7 +174,7 @@ def load_published(path: str | Path, model: Any) -> LearnedPrompts:
         given = [learner[f"token_suffix_{side}"].float().flatten(0, -2) for side in ("pos", "neg")]
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} has no prompts of AnomalyCLIP ({error} is missing)") from error
-    deep = []
+    deep: list[Tensor] = []
     while f"compound_prompts_text.{len(deep)}" in learner:
         deep.append(learner[f"compound_prompts_text.{len(deep)}"].half().float())
     length = learned[0].shape[0]
@@ -234,7 +234,8 @@ def load_saved(path: str | Path, model: Any, model_hash: str) -> LearnedPrompts:
             about = file.metadata() or {}
             tensors = {k: file.get_tensor(k) for k in list(file.keys())}
         table = json.loads(about["shape"])
-        shape = PromptShape(**{k: tuple(v) if isinstance(v, list) else v for k, v in table.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+        shape = PromptShape(**values)
     except Exception as error:  # missing, cut short, of another kind
         raise ModelError(f"{path} holds no learned prompts ({error})") from error
     if about.get("model_hash") != model_hash:

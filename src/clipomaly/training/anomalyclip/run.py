@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ try:
 except ImportError as error:  # pragma: no cover - the tests run with torch
     raise MissingExtra("torch", "torch", "training AnomalyCLIP") from error
 
-__all__ = ["PromptRecipe", "train_prompts"]
+__all__ = ["PictureVectors", "PromptRecipe", "learn", "train_prompts"]
 
 STATE_FILE = "state.pt"
 CURVE_FILE = "curve.csv"
@@ -104,7 +104,8 @@ def train_prompts(
     if state_path.is_file() and not resume:
         raise OutputError(f"{out} holds a training: go on with --resume, or choose another --out")
     folder = MINI_FOLDER if model == "mini" else checkpoint_folder(model)
-    hf, spec = open_checkpoint(folder, name=model)
+    # A folder is called by its own name: where it lies says nothing, and is nobody's business.
+    hf, spec = open_checkpoint(folder, name=folder.name if Path(model).is_dir() else model)
     torch.manual_seed(recipe.seed)
     depth = len(hf.vision_model.encoder.layers)
     tower = LocalTower(hf, spec, policy_of(spec, depth, published=False, sigma=recipe.sigma)).eval()
@@ -112,20 +113,9 @@ def train_prompts(
         hf, spec, folder, length=recipe.length, depth=recipe.depth, tokens=recipe.tokens, seed=recipe.seed
     )
     config = config_of(spec, tower, prompts=f"learned on {Path(data).name}", side=recipe.side)
-    sets = _Sets(tower, config, data, recipe, track)
-    optimiser = torch.optim.Adam(prompts.parameters(), lr=recipe.rate, betas=(0.5, 0.999))
-    start = 0
-    identity = json.dumps({"model": spec.fingerprint, "data": Path(data).name, **asdict(recipe), "epochs": 0})
-    if resume and state_path.is_file():
-        start = _restore(state_path, prompts, optimiser, identity)
-        note(f"going on after epoch {start}")
-    for epoch in range(start, recipe.epochs):
-        row = _epoch(epoch, prompts, optimiser, sets, tower.policy.temperature, recipe)
-        write_row(out / CURVE_FILE, row)
-        _keep(state_path, epoch + 1, prompts, optimiser, identity)
-        note(
-            f"epoch {epoch + 1:3d}/{recipe.epochs}  loss {row['loss']:.4f}  held back {row['held_loss']:.4f}"
-        )
+    sets = PictureVectors(tower, config, data, recipe, track)
+    identity = {"model": spec.fingerprint, "data": Path(data).name, **asdict(recipe), "epochs": 0}
+    learn(prompts, sets, out, recipe, identity, note)
     save_prompts(out / PROMPTS_FILE, prompts, spec.fingerprint)
     if not draw_curve(out / CURVE_FILE, out / "curve.png"):
         note("curve.png is not drawn: matplotlib is missing (extra [report])")
@@ -145,7 +135,30 @@ def train_prompts(
     return out
 
 
-class _Sets:
+def learn(
+    prompts: LearnedPrompts,
+    sets: PictureVectors,
+    out: Path,
+    recipe: PromptRecipe,
+    identity: Mapping[str, Any],
+    note: Note = print,
+) -> None:
+    """Run the epochs that are not done yet; `identity` is what a state must have been made with."""
+    optimiser = torch.optim.Adam(prompts.parameters(), lr=recipe.rate, betas=(0.5, 0.999))
+    state_path, who = out / STATE_FILE, json.dumps(identity)
+    start = 0
+    if state_path.is_file():
+        start = _restore(state_path, prompts, optimiser, who)
+        note(f"going on after epoch {start}")
+    for epoch in range(start, recipe.epochs):
+        row = _epoch(epoch, prompts, optimiser, sets, recipe)
+        write_row(out / CURVE_FILE, row)
+        _keep(state_path, epoch + 1, prompts, optimiser, who)
+        loss, held = row["loss"], row["held_loss"]
+        note(f"epoch {epoch + 1:3d}/{recipe.epochs}  loss {loss:.4f}  held back {held:.4f}")
+
+
+class PictureVectors:
     """Learning and held-back pictures as vectors."""
 
     def __init__(
@@ -210,10 +223,13 @@ def _loss(prompts: LearnedPrompts, batch: list[_Vectors], temperature: float) ->
 
 
 def _epoch(
-    epoch: int, prompts: LearnedPrompts, optimiser: torch.optim.Optimizer, sets: _Sets, temperature: float,
+    epoch: int,
+    prompts: LearnedPrompts,
+    optimiser: torch.optim.Optimizer,
+    sets: PictureVectors,
     recipe: PromptRecipe,
-) -> dict[str, float]:  # fmt: skip
-    started = time.perf_counter()
+) -> dict[str, float]:
+    started, temperature = time.perf_counter(), sets.tower.policy.temperature
     order = np.random.default_rng((recipe.seed, epoch)).permutation(sets.learn).tolist()
     rows = []
     for batch in sets.batches(order, recipe.batch):
@@ -293,7 +309,7 @@ def _calibrate(out: Path, config: AnomalyConfig, data: str, recipe: PromptRecipe
     )
 
 
-def _card(config: AnomalyConfig, recipe: PromptRecipe, sets: _Sets, thresholds: Thresholds) -> str:
+def _card(config: AnomalyConfig, recipe: PromptRecipe, sets: PictureVectors, thresholds: Thresholds) -> str:
     lines = [
         f"# AnomalyCLIP prompts for {config.name}",
         "",

@@ -56,9 +56,9 @@ def synthetic_picture(
 def _noise(rng: np.random.Generator, side: int, sigma: float, sigma_y: float | None = None) -> Plane:
     """Smooth noise in 0…1."""
     field = rng.standard_normal((side, side)).astype(np.float32)
-    field = cv2.GaussianBlur(field, (0, 0), sigmaX=sigma, sigmaY=sigma if sigma_y is None else sigma_y)
-    field -= field.min()
-    return field / max(float(field.max()), 1e-6)
+    smooth = cv2.GaussianBlur(field, (0, 0), sigmaX=sigma, sigmaY=sigma if sigma_y is None else sigma_y)
+    smooth -= smooth.min()
+    return smooth / max(float(smooth.max()), 1e-6)
 
 
 def _surface(rng: np.random.Generator, kind: str, side: int) -> Plane:
@@ -94,7 +94,7 @@ def _defect(rng: np.random.Generator, kind: str, plane: Plane) -> tuple[Plane, B
     side = plane.shape[0]
     alpha = np.zeros_like(plane)
     change = float(rng.choice([-1, 1]) * rng.uniform(0.25, 0.6))
-    value = plane + change
+    value: Plane = plane + change
     if kind in ("scratch", "crack"):
         width = int(rng.integers(1, 4)) * max(1, side // 200)
         steps = int(rng.integers(4, 8)) if kind == "scratch" else int(rng.integers(8, 16))
@@ -107,7 +107,7 @@ def _defect(rng: np.random.Generator, kind: str, plane: Plane) -> tuple[Plane, B
             points.append(
                 points[-1] + rng.uniform(0.03, 0.09) * side * np.array([np.cos(angle), np.sin(angle)])
             )
-        cv2.polylines(alpha, [np.int32(points)], False, 1.0, width, cv2.LINE_AA)
+        cv2.polylines(alpha, [np.array(points).astype(np.int32)], False, 1.0, width, cv2.LINE_AA)
         shown = cv2.dilate(alpha, np.ones((3, 3), np.uint8))
     else:
         alpha = _blob(rng, side, rng.uniform(0.03, 0.13))
