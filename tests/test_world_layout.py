@@ -6,14 +6,26 @@ import numpy as np
 import pytest
 
 from clipomaly.errors import ConfigError, MissingExtra, OutputError
-from clipomaly.world import apron_surface, calibration, pack, roadway, seeds, unknowns
+from clipomaly.world import (
+    apron_surface,
+    calibration,
+    optics,
+    pack,
+    paintings,
+    roadway,
+    seeds,
+    unknowns,
+)
 from clipomaly.world.camera import Camera, Pose, distort, lens, project, rays, undistort
 from clipomaly.world.classes import class_id, classes
+from clipomaly.world.controls import CONTROLS, TRACES, Switches, parse_switches
+from clipomaly.world.day import sample_day
 from clipomaly.world.develop import develop, illuminant
+from clipomaly.world.layout import Wish
 from clipomaly.world.lidar import Scanner
 from clipomaly.world.noise import fbm, field
 from clipomaly.world.pack import PackSettings, sample_scene
-from clipomaly.world.pavement import Wear
+from clipomaly.world.pavement import Wear, wear_controls
 from clipomaly.world.scene import VOID, Scene
 from clipomaly.world.sky import LIGHTS, sample_sky
 
@@ -46,8 +58,9 @@ def test_unknowns_are_void_and_known_things_have_a_class(pair: tuple[Scene, Scen
     for scene in pair:
         assert [p for p in scene.placed if p.unknown]
         for p in scene.placed:
-            assert (p.label == VOID) == p.unknown
-            assert p.unknown or p.label < len(classes(scene.domain))
+            # Only the aircraft overhead, whose shadow is a control, is neither known nor unknown.
+            assert (p.label == VOID) == p.unknown or p.thing.name == "aircraft"
+            assert p.label == VOID or p.label < len(classes(scene.domain))
         listed = scene.conditions["unknowns"]
         assert [u["name"] for u in listed] == [p.thing.name for p in scene.placed if p.unknown]  # type: ignore[attr-defined]
 
@@ -166,7 +179,9 @@ def test_road_coordinates_are_inverted_near_the_road() -> None:
 
 def test_the_ground_is_labelled_by_what_is_painted_on_it() -> None:
     stand = apron_surface.Stand(20.0, 0.0, 0.0, True)
-    ground = apron_surface.surface("stand", [stand], Wear(), False, np.random.default_rng(0))
+    plain = Switches(off=frozenset({"unusual markings"}))
+    rng = np.random.default_rng(0)
+    ground, _ = apron_surface.surface("stand", [stand], Wear(), False, rng, plain, "test")
     x = np.array([10.0, 10.0, 32.0, 10.0])
     y = np.array([0.0, 3.0, 10.0, -120.0])
     names = [classes("apron")[i] for i in ground.label(x, y)]
@@ -203,3 +218,110 @@ def test_what_is_far_aside_is_not_folded_back_into_the_picture() -> None:
     aside = np.array([[1.0, 4.0, 0.0], [1.0, 4.08, 0.0], [-5.0, 0.0, 0.0]])
     uv, _ = project(camera, aside)
     assert (uv < -1e5).all()
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_a_control_that_is_switched_on_is_there_and_switched_off_is_not(control: str) -> None:
+    rng = np.random.default_rng(5)
+    lights = {"clear": 1.0, "cloudy": 1.0, "overcast": 1.0, "low sun": 1.0, "rain": 1.0, "night": 1.0}
+    for _ in range(12):
+        on, off = (sample_day(rng, s, lights) for s in (switched(control, "on"), switched(control, "off")))
+        if control in DAYS:
+            assert control in on.controls
+            assert control not in off.controls
+        if control == "puddles":
+            assert on.puddles > 0.5
+            assert off.puddles == 0
+        if control == "wet pavement":
+            assert on.wet >= 0.5
+            assert off.wet == 0
+
+
+DAYS = {
+    "shadows", "pole shadows", "aircraft shadows", "cloud shadows", "glare", "lens dirt", "lens drops",
+    "night", "rain", "snow",
+}  # fmt: skip
+
+
+def switched(control: str, state: str) -> Switches:
+    return parse_switches([f"{control}={state}"])
+
+
+@pytest.mark.parametrize("control", sorted(set(CONTROLS) - DAYS))
+def test_controls_of_the_ground_are_drawn_when_switched_on(control: str) -> None:
+    for domain in ("road", "apron"):
+        settings = PackSettings(domain, "test", 2, "fast", size=SIZE, switches=switched(control, "on"))
+        rng = np.random.default_rng(3)
+        wish = Wish(switches=settings.switches, count=0, detail=0.01)
+        wear = Wear(patches=0.6, cracks=0.8, stains=0.8, rubber=0.8, wet=0.7, puddles=0.7)
+        if domain == "road":
+            road = roadway.Road("town", 2, 3.2, 0.0, 2.0, 0.0, 4096, -1.6)
+            ground, found = roadway.surface(road, wear, rng, wish.switches, "test")
+        else:
+            stand = apron_surface.Stand(20.0, 0.0, 0.0, True)
+            ground, found = apron_surface.surface("stand", [stand], wear, True, rng, wish.switches, "test")
+        assert control in [*found, *wear_controls(wear)]
+        _, _, bits = ground.texture(Pose(), 256)
+        trace = TRACE_OF.get(control)
+        assert trace is None or (bits >> TRACES.index(trace) & 1).any(), (domain, control)
+
+
+TRACE_OF = {
+    "fresh markings": "marking", "worn markings": "marking", "unusual markings": "unusual marking",
+    "puddles": "puddle", "cracks": "crack", "patches": "patch", "manholes": "manhole",
+    "rubber deposits": "rubber",
+}  # fmt: skip
+
+
+def test_controls_that_no_light_shows_together_are_refused() -> None:
+    with pytest.raises(ConfigError, match="no light shows"):
+        sample_scene(PackSettings("road", "test", 0, switches=parse_switches(["night=on", "shadows=on"])), 0)
+    with pytest.raises(ConfigError, match="unknown control"):
+        parse_switches(["sharks=on"])
+    with pytest.raises(ConfigError, match="neither on nor off"):
+        parse_switches(["rain"])
+    with pytest.raises(ConfigError, match="on and off"):
+        parse_switches(["rain=on", "rain=off"])
+
+
+def test_rain_and_snow_hide_nothing_that_is_nearer() -> None:
+    camera = lens(1.2, 96, 54, mount_height=1.5)
+    light = np.full((54, 96, 3), 0.1)
+    light[:10] = 2.0
+    far, near = np.full((54, 96), np.inf), np.full((54, 96), 0.6)
+    for weather in (optics.Weather(rain=1.0), optics.Weather(snow=1.0)):
+        for depth, changes in ((far, True), (near, False)):
+            seen = optics.through_the_air(light, depth, camera, weather, np.random.default_rng(0))
+            assert bool((np.abs(seen - light) > 1e-6).any()) == changes
+
+
+def test_dirt_and_drops_say_where_they_are() -> None:
+    light = np.random.default_rng(0).uniform(0, 1, (54, 96, 3))
+    for weather, k in ((optics.Weather(dirt=1.0), 0), (optics.Weather(drops=1.0), 1)):
+        seen, *where = optics.on_the_lens(light, weather, np.random.default_rng(1))
+        assert where[k].any()
+        assert not where[1 - k].any()
+        assert np.abs(seen - light)[where[k]].mean() > 5 * np.abs(seen - light)[~where[k]].mean()
+
+
+def test_glare_is_where_the_sun_is() -> None:
+    camera = lens(1.2, 96, 54, mount_height=1.5, pitch=0.0)
+    sky = sample_sky(np.random.default_rng(0), "low sun", rows=32, at=(0.1, 0.1))
+    light, depth = np.full((54, 96, 3), 0.2), np.full((54, 96), np.inf)
+    seen, _ = optics.glare(light, depth, camera, sky, np.eye(3), 1.0, np.random.default_rng(0))
+    v, u = np.unravel_index(seen.mean(-1).argmax(), light.shape[:2])
+    ((x, y),), _ = project(camera, camera.position + sky.sun_direction[None] * 1e5)
+    assert np.hypot(u - x, v - y) < 3
+
+
+@pytest.mark.parametrize(
+    "kind", ["word", "symbol", "hatch", "chequers", "hopscotch", "spray", "surface", "scribble"]
+)
+def test_a_painting_lies_about_its_place_and_nowhere_else(kind: str) -> None:
+    painting = paintings.paint_something(np.random.default_rng(0), "road", "test", (9.0, 1.0), kind)
+    x, y = np.meshgrid(np.linspace(0, 20, 200), np.linspace(-8, 10, 200), indexing="ij")
+    amount = painting.at(x, y, np.full(x.shape, 0.05))
+    assert amount.max() > 0.5
+    assert not amount[np.hypot(x - 9, y - 1) > 7].any()
+    # A long row of places gives the same as a picture of them.
+    np.testing.assert_array_equal(painting.at(x.ravel(), y.ravel(), np.ones(x.size)), amount.ravel())

@@ -10,16 +10,19 @@ import numpy as np
 import pytest
 
 pytest.importorskip("mitsuba", reason='the renderer is not installed: pip install "clipomaly[world]"')
+if not pytest.importorskip("drjit").has_backend(pytest.importorskip("drjit").JitBackend.LLVM):
+    pytest.skip("the renderer finds no LLVM library: apt install libllvm19", allow_module_level=True)
 
-from clipomaly.world import pack, truth
+from clipomaly.world import pack, render, truth
 from clipomaly.world.calibration import BASELINE
 from clipomaly.world.camera import lens, project
 from clipomaly.world.classes import class_id
+from clipomaly.world.controls import TRACES, Traces
 from clipomaly.world.ground import Ground
 from clipomaly.world.lidar import Scanner, sweep
 from clipomaly.world.mesh import ball, box
 from clipomaly.world.noise import fbm
-from clipomaly.world.render import Look, Stage
+from clipomaly.world.render import Hits, Look, Stage
 from clipomaly.world.scene import VOID, Placed, Scene
 from clipomaly.world.sheet import contact_sheet, pack_table
 from clipomaly.world.sky import sample_sky
@@ -31,8 +34,9 @@ LOOK = Look(8, 2, 128, 0.1)
 def simple_scene() -> Scene:
     """A wall and a parked block that are known, and a ball that is not, on a textured plane."""
 
-    def shade(x: np.ndarray, y: np.ndarray, fp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def shade(x: np.ndarray, y: np.ndarray, fp: np.ndarray, traces: Traces) -> tuple[np.ndarray, np.ndarray]:
         tone = 0.3 + 0.2 * fbm(x, y, 1.0, 3, 1, fp)
+        traces.mark("patch", (x > 4) & (x < 6) & (np.abs(y) < 1))
         return np.repeat(tone[..., None], 3, -1), np.full_like(x, 0.9)
 
     ground = Ground(
@@ -158,6 +162,24 @@ def test_labels_mask_and_names_are_those_of_what_was_placed(stage: Stage) -> Non
     assert found["range_m"] == pytest.approx(7.4, abs=0.1)
 
 
+def test_controls_are_traced_where_they_are(stage: Stage) -> None:
+    camera = stage.scene.camera
+    hits, depth = stage.truth(camera)
+    bits = stage.traces(hits).reshape(depth.shape)
+    uv, _ = project(camera, np.array([[5.0, 0.0, 0.0], [5.0, 2.0, 0.0]]))
+    u, v = np.round(uv).astype(int).T
+    patch = bits >> TRACES.index("patch") & 1
+    assert patch[v, u].tolist() == [1, 0]
+    # The sun's shadow of the ball lies where the ray from it to the sun says.
+    sun = stage.scene.sky.sun_direction
+    foot = np.array([8.0, -1.0, 0.6]) - sun * (0.6 / sun[2])
+    hit = Hits(np.array([1.0]), np.array([0]), foot[None], np.array([1.0]))
+    bare = Hits(np.array([1.0]), np.array([0]), np.array([[4.0, -6.0, 0.0]]), np.array([1.0]))
+    shadow = 1 << TRACES.index("shadow")
+    assert stage.traces(hit)[0] & shadow
+    assert not stage.traces(bare)[0] & shadow
+
+
 def test_in_a_drive_the_ego_advances_and_things_move() -> None:
     later = Stage(simple_scene(), LOOK, time=0.4)
     hits, _ = later.truth(later.scene.camera)
@@ -185,7 +207,7 @@ def test_a_pack_is_complete_resumes_and_repeats(tmp_path: Path, monkeypatch: pyt
         )
 
     monkeypatch.setitem(pack.DOMAINS, "road", scene)
-    monkeypatch.setitem(pack.LOOKS, "fast", Look(2, 2, 128, 0.1))
+    monkeypatch.setitem(render.LOOKS, "fast", Look(2, 2, 128, 0.1))
     settings = pack.PackSettings("road", "test", seed=1, look="fast", size=(96, 54), drive=2)
     done: list[str] = []
     assert pack.render_pack(settings, 2, tmp_path / "a", jobs=1, report=done.append) == 2

@@ -8,11 +8,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clipomaly.commands.listing import print_rows
-from clipomaly.errors import DataError
+from clipomaly.errors import ConfigError, DataError
 from clipomaly.world.pack import PackSettings, render_pack
-from clipomaly.world.sheet import contact_sheet, pack_table
+from clipomaly.world.sheet import contact_sheet, pack_table, picture_sheet
 
-__all__ = ["run_render", "run_sheet"]
+__all__ = ["parse_size", "run_render", "run_sheet"]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from `1280x720`.
+
+    >>> parse_size("512x288")
+    (512, 288)
+    """
+    width, _, height = text.lower().replace("×", "x").partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise ConfigError(f"--size {text} is no size: write width and height as in 1280x720")
+    return int(width), int(height)
 
 
 def run_render(settings: PackSettings, frames: int, out: Path, jobs: int | None) -> None:
@@ -25,11 +37,11 @@ def run_render(settings: PackSettings, frames: int, out: Path, jobs: int | None)
     console.print(f"{made} frames rendered, {frames} in {out}", highlight=False)
 
 
-def run_sheet(pack: Path) -> None:
+def run_sheet(pack: Path, pictures: bool = False) -> None:
     """Write the sheet and print the table."""
     if not (pack / "pack.json").is_file():
         raise DataError(f"{pack} is no pack: render one with `clipomaly world render --out {pack}`")
-    sheet = contact_sheet(pack)
+    sheet = picture_sheet(pack) if pictures else contact_sheet(pack)
     rows = [(kind, value, str(n)) for kind, counts in pack_table(pack).items() for value, n in counts.items()]
     print_rows(("", "value", "count"), rows)
     Console().print(f"look at {sheet}", highlight=False)

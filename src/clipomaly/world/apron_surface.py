@@ -13,8 +13,10 @@ import numpy as np
 
 from clipomaly.world import pavement as pv
 from clipomaly.world.classes import class_id
+from clipomaly.world.controls import Switches, Traces
 from clipomaly.world.ground import Ground
 from clipomaly.world.noise import fbm
+from clipomaly.world.paintings import paint_something
 
 YELLOW, WHITE, RED = (0.62, 0.42, 0.03), (0.64, 0.64, 0.61), (0.45, 0.04, 0.03)
 _GRASS_BEYOND = {"head of stand": 75.0, "stand": 95.0, "taxilane": 30.0}
@@ -55,12 +57,27 @@ def _stand_marks(
 
 
 def surface(
-    kind: str, stands: Sequence[Stand], wear: pv.Wear, asphalt: bool, rng: np.random.Generator
-) -> Ground:
-    """The ground of an apron scene."""
+    kind: str,
+    stands: Sequence[Stand],
+    wear: pv.Wear,
+    asphalt: bool,
+    rng: np.random.Generator,
+    switches: Switches,
+    split: str,
+) -> tuple[Ground, list[str]]:
+    """The ground of an apron scene, and the names of what is drawn on it by chance."""
     seed = wear.seed
     turn = float(rng.uniform(-0.06, 0.06)) + (0.0 if rng.uniform() < 0.8 else 0.5)
-    slab, age = float(rng.choice([5.0, 6.0, 7.5])), float(rng.uniform(0.1, 0.75))
+    slab = float(rng.choice([5.0, 6.0, 7.5]))
+    age, found = pv.paint_age(rng, switches)
+    unusual, lids = switches.draw("unusual markings", rng, 0.15), switches.draw("manholes", rng, 0.25)
+    art = [
+        paint_something(rng, "apron", split, (float(x), float(y)))
+        for x, y in rng.uniform((6, -3.5), (20, 3.5), (int(rng.integers(1, 4)), 2))
+        if unusual
+    ]
+    holes = [(float(x), float(y)) for x, y in rng.uniform((5, -5), (22, 5), (3, 2)) if lids]
+    found += (["unusual markings"] if art else []) + (["manholes"] if holes else [])
     boxes = [(*rng.uniform((8, -9), (30, 9)), *rng.uniform((2.5, 1.5), (5, 3))) for _ in range(2)]
     ox, oy = (float(v) for v in rng.uniform(0, slab, 2))
     drain = float(rng.uniform(5, 12)) * float(rng.choice([-1, 1]))
@@ -92,7 +109,7 @@ def surface(
                 white = np.maximum(white, pv.band(y - d, 0.06, fp))
         return [(yellow, YELLOW), (red, RED), (white, WHITE)]
 
-    def used(color: np.ndarray, x: np.ndarray, y: np.ndarray, fp: np.ndarray) -> np.ndarray:
+    def used(color: np.ndarray, x: np.ndarray, y: np.ndarray, fp: np.ndarray, traces: Traces) -> np.ndarray:
         """Rubber where wheels roll in, oil where engines stand, dirt where vehicles drive."""
         for stand in stands:
             u, v = stand.local(x, y)
@@ -100,35 +117,51 @@ def surface(
             for track, end in ((0.0, -4.0), (2.9, -17.0), (-2.9, -17.0)):
                 dark = np.exp(-(((v - track) / 0.45) ** 2)) * (u < end) * streak
                 color = color * (1 - 0.38 * wear.rubber * dark)[..., None]
+                traces.mark("rubber", wear.rubber * dark > 0.3)
             oil = pv.smooth(0.1, 0.6, fbm(x, y, 0.9, 4, seed + 72, fp))
             oil = oil * np.exp(-(((np.abs(v) - 4) / 3.0) ** 2) - ((u + 14) / 9) ** 2)
             color = color * (1 - 0.4 * wear.stains * oil)[..., None]
+            traces.mark("oil", wear.stains * oil > 0.3)
         driven = pv.smooth(0.2, 0.7, fbm(x * 0.25, y, 0.5, 3, seed + 73, fp)) * np.exp(-((y / 4.5) ** 2))
         return color * (1 - 0.16 * driven)[..., None]
 
-    def shade(x: np.ndarray, y: np.ndarray, fp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def shade(x: np.ndarray, y: np.ndarray, fp: np.ndarray, traces: Traces) -> tuple[np.ndarray, np.ndarray]:
         c, s = float(np.cos(turn)), float(np.sin(turn))
         if asphalt:
-            color, rough = pv.asphalt(x, y, fp, wear, y + 1.8 if kind == "taxilane" else y)
+            color, rough = pv.asphalt(x, y, fp, wear, y + 1.8 if kind == "taxilane" else y, traces)
         else:
-            color, rough = pv.concrete(x * c + y * s + ox, -x * s + y * c + oy, fp, wear, slab)
-        color = used(color, x, y, fp)
+            color, rough = pv.concrete(x * c + y * s + ox, -x * s + y * c + oy, fp, wear, slab, traces)
+        color = used(color, x, y, fp, traces)
         for amount, tint in marks(x, y, fp):
             color = pv.paint(color, amount, tint, x, y, fp, age, seed + 80)
+            traces.mark("marking", amount > 0.4)
+        for k, painting in enumerate(art):
+            amount = painting.at(x, y, fp)
+            color = pv.paint(color, amount, painting.tint, x, y, fp, 0.5 * age, seed + 120 + 3 * k)
+            traces.mark("unusual marking", amount > 0.4)
+        for hx, hy in holes:
+            color = pv.manhole(color, x - hx, y - hy, fp, traces)
         grate = pv.band(y - drain, 0.16, fp)[..., None]
         bars = np.where(fp < 0.02, 0.045 + 0.06 * (np.sin(x * 125.7) > 0), 0.065)[..., None]
-        color, rough = pv.water(color * (1 - grate) + bars * grate, rough, x, y, fp, wear)
+        traces.mark("drain", grate[..., 0] > 0.4)
+        color, rough = pv.water(color * (1 - grate) + bars * grate, rough, x, y, fp, wear, traces)
+        color, rough = pv.snow(color, rough, x, y, fp, wear, np.full_like(x, 0.25), traces)
         slow, fine = fbm(x, y, 0.3, 5, seed + 93, fp), fbm(x, y, 5, 4, seed + 94, fp)
         grass = np.array([0.12, 0.145, 0.05]) * (1 + 0.3 * slow + 0.5 * fine)[..., None]
         off = np.maximum(
             pv.smooth(0, 0.3, -y - grass_beyond + 0.2 * fine), pv.smooth(220, 225, np.hypot(x, y))
         )
-        return color * (1 - off[..., None]) + grass * off[..., None], rough * (1 - off) + 0.95 * off
+        color = color * (1 - off[..., None]) + grass * off[..., None]
+        if wear.clouds:
+            color = color * pv.clouds(x, y, seed)[..., None]
+        return color, rough * (1 - off) + 0.95 * off
 
     def label(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         xs, ys = np.atleast_2d(np.asarray(x, np.float32)), np.atleast_2d(np.asarray(y, np.float32))
         # Paint counts as a marking however worn: what it means does not wear off.
-        marked = np.max([m for m, _ in marks(xs, ys, np.full(xs.shape, 0.004, np.float32))], axis=0) > 0.5
+        fine = np.full(xs.shape, 0.004, np.float32)
+        layers = [m for m, _ in marks(xs, ys, fine)] + [p.at(xs, ys, fine) for p in art]
+        marked = np.max(layers, axis=0) > 0.5
         taxi = (kind == "taxilane") & (ys > -24.4) & (ys < 12.0)
         if kind == "head of stand":
             service = (ys > -3.9) & (ys < 3.7)
@@ -147,4 +180,4 @@ def surface(
         grass = (-ys > grass_beyond) | (np.hypot(xs, ys) > 222)
         return np.where(grass, class_id("apron", "grass"), out).reshape(np.shape(x))
 
-    return Ground(shade, label, lambda x, y: np.zeros(np.shape(x)))
+    return Ground(shade, label, lambda x, y: np.zeros(np.shape(x))), found

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipomaly.world import aircraft, creatures, town, vehicles
+from clipomaly.world import aircraft, casters, creatures, town, vehicles
 from clipomaly.world import pavement as pv
 from clipomaly.world.apron_surface import Stand, surface
-from clipomaly.world.layout import Plot, Wish, sample_camera, sample_weather, scatter
+from clipomaly.world.day import sample_day
+from clipomaly.world.layout import Plot, Wish, sample_camera, scatter
 from clipomaly.world.mesh import join, rounded_box
-from clipomaly.world.scene import Lamp, Scene
+from clipomaly.world.scene import Lamp, Scene, headlights
 from clipomaly.world.seeds import texture_seed
 from clipomaly.world.sky import sample_sky
 from clipomaly.world.things import thing
@@ -37,16 +38,28 @@ def sample_scene(
     wish = wish or Wish()
     drawn = str(rng.choice(KINDS))
     kind = wish.kind or drawn
-    light, wet = sample_weather(rng, wish, _LIGHTS)
+    day = sample_day(rng, wish.switches, _LIGHTS, wish.light, wish.wet)
+    light, level = day.light, wish.switches.level
     asphalt = bool(rng.uniform() < 0.3)
     tone, cracks, stains, rubber = (float(v) for v in rng.uniform((0.1, 0, 0.1, 0), (0.9, 0.8, 0.9, 1)))
-    puddles = wet * float(rng.uniform(0.2, 0.9))
-    wear = pv.Wear(tone, cracks, 0.2 * asphalt, stains, rubber, wet, puddles, texture_seed(rng, split))
+    wear = pv.Wear(
+        tone,
+        level("cracks", cracks, 0.75),
+        level("patches", 0.2 * asphalt, 0.5),
+        level("oil stains", stains, 0.7),
+        level("rubber deposits", rubber, 0.7),
+        day.wet,
+        day.puddles,
+        day.weather.snow,
+        "cloud shadows" in day.controls,
+        texture_seed(rng, split),
+    )
     camera = sample_camera(rng, wish, (55, 78), (1.4, 2.3))
     plot = Plot("apron", rng, split, wish.detail)
     plot.take(0, 0, 4.0)
     stands, front = _stands(kind, rng)
-    ground = surface(kind, stands, wear, asphalt, rng)
+    ground, controls = surface(kind, stands, wear, asphalt, rng, wish.switches, split)
+    sky = sample_sky(rng, light, split, at=day.sun)
     listed = scatter(plot, names, wish, lambda size: _spot(rng, size))
     nearest = min((float(p.thing.bounds[0, 0]) for p in plot.placed if p.unknown), default=20.0)
     for stand in stands:
@@ -56,18 +69,21 @@ def sample_scene(
     _terminal(kind, front, plot)
     _movers(kind, plot)
     _background(kind, plot)
-    controls = ["stand markings", "lead-in lines"] + ([] if asphalt else ["joints"]) + pv.wear_controls(wear)
-    controls += ["shadows"] if light in ("clear", "cloudy", "low sun") else []
-    controls += ["apron lights"] if light == "night" else []
+    if "pole shadows" in day.controls:
+        casters.poles(plot, sky.sun_direction, 7.0)
+    if "aircraft shadows" in day.controls:
+        casters.overhead(plot, sky.sun_direction)
+    controls += ["stand markings", "lead-in lines"] + ([] if asphalt else ["joints"])
+    controls += [*pv.wear_controls(wear), *day.controls, *(["apron lights"] if light == "night" else [])]
     conditions: dict[str, object] = {
-        "scene": kind, "light": light, "wet": round(wet, 2), "surface": "asphalt" if asphalt else "concrete",
-        "unknowns": listed, "controls": controls,
+        "scene": kind, "light": light, "wet": round(day.wet, 2),
+        "surface": "asphalt" if asphalt else "concrete", "unknowns": listed, "controls": controls,
     }  # fmt: skip
-    sky = sample_sky(rng, light, split)
     speed = float(np.clip((nearest - 3.0) / 2, 0.3, 5.0))
-    lamps = _floodlights() if light == "night" else ()
+    lamps = (*headlights(), *_floodlights()) if light == "night" else ()
     bias = float(rng.normal(0, 0.15))
-    return Scene("apron", tuple(plot.placed), ground, sky, camera, conditions, lamps, bias, speed)
+    placed = tuple(plot.placed)
+    return Scene("apron", placed, ground, sky, camera, conditions, lamps, bias, speed, weather=day.weather)
 
 
 def _spot(rng: np.random.Generator, size: float) -> tuple[float, float, float, str]:

@@ -5,12 +5,13 @@ KITTI's form knows no distortion, so `P2` and `P3` hold for pictures undistorted
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from clipomaly.world.camera import Camera, Pose
+from clipomaly.world.camera import AXES, Camera, Pose
 from clipomaly.world.lidar import Scanner
 
 BASELINE = 0.54
@@ -59,3 +60,23 @@ def as_json(camera: Camera, scanner: Scanner, pose: Pose) -> dict[str, Any]:
         "lidar_to_ego": lidar.tolist(),
         "ego_to_scene": pose.matrix.tolist(),
     }
+
+
+def camera_of(about: Mapping[str, Any]) -> Camera:
+    """The left camera of a frame, from the `calibration` of its JSON.
+
+    >>> from clipomaly.world.camera import lens
+    >>> camera = lens(1.0, 64, 48, mount_height=1.5, pitch=0.04, k1=-0.05)
+    >>> camera_of(as_json(camera, Scanner(), Pose())) == camera
+    True
+    """
+    (fx, _, cx), (_, fy, cy), _ = about["intrinsics"]
+    to_ego = np.array(about["camera_to_ego"])
+    turn = to_ego[:3, :3] @ AXES.T
+    width, height = about["size"]
+    lens = about["distortion"]
+    return Camera(
+        width, height, fx, fy, cx, cy, lens["k1"], lens["k2"],
+        mount_height=float(to_ego[2, 3]), offset=float(to_ego[1, 3]),
+        pitch=round(float(np.arcsin(-turn[2, 0])), 12),
+    )  # fmt: skip

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from clipomaly.world.mesh import rotation
 
 # Camera axes in an upright camera that looks along the ego's x.
-_AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Camera:
     @property
     def rotation(self) -> Float[np.ndarray, "3 3"]:
         """Camera axes to ego axes."""
-        return rotation(self.yaw, self.pitch, self.roll) @ _AXES
+        return rotation(self.yaw, self.pitch, self.roll) @ AXES
 
     @property
     def position(self) -> Float[np.ndarray, " 3"]:

@@ -12,12 +12,14 @@ def denoise(
     albedo: Float[np.ndarray, "h w 3"],
     normal: Float[np.ndarray, "h w 3"],
     depth: Float[np.ndarray, "h w"],
+    lit: Float[np.ndarray, "h w"],
     strength: float = 1.0,
 ) -> Float[np.ndarray, "h w 3"]:
     """Edge-avoiding à-trous filter (Dammertz et al. 2010) on light divided by reflectance.
 
     Texture stays as sharp as it was: it is divided out first and multiplied in again. What is smoothed is
-    illumination, and only between neighbours of like normal, depth and brightness.
+    illumination, and only between neighbours of like normal, depth and brightness, and as much in the sun
+    (`lit`, 0 to 1): a shadow's edge stays where it is.
     """
     base = np.maximum(albedo, 0.02)
     value = light / base
@@ -34,6 +36,7 @@ def denoise(
                 -((_moved(normal, dx, dy) - normal) ** 2).sum(-1) * 12
                 - np.abs(_moved(depth, dx, dy) - depth) * (25.0 / step)
                 - (_moved(tone, dx, dy) - tone) ** 2 * (30.0 / strength)
+                - (_moved(lit, dx, dy) - lit) ** 2 * 16
             )
             w *= 0.5 if dx and dy else 0.75
             total += w[..., None] * _moved(value, dx, dy)

@@ -10,13 +10,14 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt16
 
 from clipomaly.world.camera import Pose
+from clipomaly.world.controls import Traces
 from clipomaly.world.mesh import Mesh, grid_faces, make
 
 Field = Float[np.ndarray, "h w"]
-Shade = Callable[[Field, Field, Field], tuple[Float[np.ndarray, "h w 3"], Field]]
+Shade = Callable[[Field, Field, Field, Traces], tuple[Float[np.ndarray, "h w 3"], Field]]
 
 _NEAR, _MIDDLE, _FAR = 0.8, 90.0, 4000.0
 _VIEW = np.deg2rad(65)
@@ -38,9 +39,28 @@ def place(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return radius * np.cos(phi), radius * np.sin(phi)
 
 
+def unplace(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of `place`: metres to texture coordinates.
+
+    >>> u, v = unplace(*place(np.array([0.03, 0.4, 0.9]), np.array([0.2, 0.5, 0.95])))
+    >>> u.round(6).tolist(), v.round(6).tolist()
+    ([0.03, 0.4, 0.9], [0.2, 0.5, 0.95])
+    """
+    edge, share = 0.06, 0.85
+    phi, radius = np.arctan2(y, x), np.maximum(np.hypot(x, y), 1e-6)
+    aside = edge * (np.pi - np.abs(phi)) / (np.pi - _VIEW)
+    u = np.where(np.abs(phi) <= _VIEW, 0.5 + phi / _VIEW * (0.5 - edge), np.where(phi < 0, aside, 1 - aside))
+    near = share * np.log(radius / _NEAR) / np.log(_MIDDLE / _NEAR)
+    far = share + (1 - share) * np.log(radius / _MIDDLE) / np.log(_FAR / _MIDDLE)
+    return u, np.clip(np.where(radius < _MIDDLE, near, far), 0, 1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Ground:
-    """`shade(x, y, footprint)` gives colour and roughness; `label` the known class; `height` the terrain."""
+    """`shade` gives colour and roughness at (x, y) seen in samples of a width, and marks the controls there.
+
+    `label` gives the known class, `height` the terrain.
+    """
 
     shade: Shade
     label: Callable[[np.ndarray, np.ndarray], Int[np.ndarray, "..."]]
@@ -59,12 +79,16 @@ class Ground:
         uv = np.concatenate([np.stack([u, v], -1).reshape(-1, 2), [[0.5, 0.0]]])
         return make(vertices, faces), uv
 
-    def texture(self, pose: Pose, texels: int) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
-        """Colour and roughness over the sheet about a pose."""
+    def texture(
+        self, pose: Pose, texels: int
+    ) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"], UInt16[np.ndarray, "h w"]]:
+        """Colour, roughness and the bits of the controls over the sheet about a pose."""
         t = (np.arange(texels) + 0.5) / texels
         v, u = np.meshgrid(t, t, indexing="ij")
         x, y = place(u, v)
         footprint = np.hypot(x, y) * (2 * _VIEW / 0.88) / texels
         x, y = pose.world(x, y)
-        color, rough = self.shade(x.astype(np.float32), y.astype(np.float32), footprint.astype(np.float32))
-        return color.clip(0.005, 0.95).astype(np.float32), rough.clip(0.02, 1).astype(np.float32)
+        traces = Traces(x.shape)
+        x, y, footprint = (a.astype(np.float32) for a in (x, y, footprint))
+        color, rough = self.shade(x, y, footprint, traces)
+        return color.clip(0.005, 0.95).astype(np.float32), rough.clip(0.02, 1).astype(np.float32), traces.bits

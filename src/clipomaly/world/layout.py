@@ -10,6 +10,7 @@ import numpy as np
 from clipomaly.world import nature, unknowns
 from clipomaly.world.camera import Camera, lens
 from clipomaly.world.classes import class_id
+from clipomaly.world.controls import AS_DRAWN, Switches
 from clipomaly.world.scene import VOID, Placed
 from clipomaly.world.seeds import build_seed, stock
 from clipomaly.world.things import Thing
@@ -26,6 +27,7 @@ class Wish:
     count: int | None = None
     size: tuple[int, int] = (1280, 720)
     detail: float = 0.6
+    switches: Switches = AS_DRAWN
 
 
 def at(thing: Thing, x: float, y: float, yaw: float = 0.0, z: float = 0.0) -> Thing:
@@ -78,7 +80,17 @@ class Plot:
     ) -> None:
         """Places a known thing, which moves at `speed` (m/s) along its heading."""
         velocity = (float(speed * np.cos(yaw)), float(speed * np.sin(yaw)))
-        self.placed.append(Placed(at(thing, x, y, yaw, z), class_id(self.domain, label), velocity=velocity))
+        placed = self.known(label, at(thing, x, y, yaw, z))
+        self.placed.append(dataclasses.replace(placed, velocity=velocity))
+
+    def known(self, label: str, thing: Thing) -> Placed:
+        """A thing of a known class where it stands."""
+        return Placed(thing, class_id(self.domain, label))
+
+    @property
+    def pole(self) -> str:
+        """What a post is called here."""
+        return "light mast" if self.domain == "apron" else "pole"
 
     @property
     def clear(self) -> float:
@@ -134,12 +146,3 @@ def sample_camera(
         k1=float(rng.uniform(-0.06, 0.01)),
         k2=float(rng.uniform(0, 0.01)),
     )
-
-
-def sample_weather(rng: np.random.Generator, wish: Wish, shares: dict[str, float]) -> tuple[str, float]:
-    """The light, and how wet the ground is."""
-    total = sum(shares.values())
-    light = str(rng.choice(list(shares), p=[v / total for v in shares.values()]))
-    light = wish.light or light
-    wet = rng.uniform(0.5, 1) if light == "rain" else rng.choice([0.0, 0.0, 0.0, 0.6])
-    return light, float(wet if wish.wet is None else wish.wet)

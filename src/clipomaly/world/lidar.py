@@ -8,9 +8,12 @@ Points are in the sensor's axes (x forwards, y left, z up).
 from __future__ import annotations
 
 import dataclasses
+import io
+import zipfile
+from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt32
+from jaxtyping import Float, Int, UInt32
 
 from clipomaly.world.render import Stage
 from clipomaly.world.truth import labels
@@ -52,6 +55,8 @@ class Sweep:
 
     points: Float[np.ndarray, "n 4"]
     labels: UInt32[np.ndarray, " n"]
+    rays: Int[np.ndarray, " n"]
+    """Which ray each point came back on: beam · columns + column."""
 
 
 def sweep(stage: Stage, scanner: Scanner, rng: np.random.Generator) -> Sweep:
@@ -65,6 +70,72 @@ def sweep(stage: Stage, scanner: Scanner, rng: np.random.Generator) -> Sweep:
     intensity = hits.slant * np.exp(-distance / 80)
     points = np.concatenate([way * distance[:, None], intensity[:, None]], 1)[kept]
     known = labels(stage.scene, hits).astype(np.uint32)
-    return Sweep(
-        points.astype(np.float32), (known | (np.maximum(hits.instance, 0).astype(np.uint32) << 16))[kept]
-    )
+    owner = known | (np.maximum(hits.instance, 0).astype(np.uint32) << 16)
+    return Sweep(points.astype(np.float32), owner[kept], np.flatnonzero(kept))
+
+
+#: Metres in a step of the ranges of a packed sweep.
+STEP = 0.002
+
+
+def packed(turn: Sweep, scanner: Scanner) -> bytes:
+    """A sweep as a small NPZ: pictures of beams × columns, whose range 0 means that nothing came back.
+
+    range       16 bit, in steps of 2 mm
+    intensity   8 bit, 255 for 1
+    label       8 bit: class
+    instance    16 bit
+    """
+    shape = scanner.beams * scanner.columns
+    layers: dict[str, np.ndarray] = {
+        "range": np.zeros(shape, np.uint16),
+        "intensity": np.zeros(shape, np.uint8),
+        "label": np.full(shape, 255, np.uint8),
+        "instance": np.zeros(shape, np.uint16),
+    }
+    layers["range"][turn.rays] = np.round(np.linalg.norm(turn.points[:, :3], axis=1) / STEP)
+    layers["intensity"][turn.rays] = np.round(turn.points[:, 3].clip(0, 1) * 255)
+    layers["label"][turn.rays] = turn.labels & 0xFFFF
+    layers["instance"][turn.rays] = turn.labels >> 16
+    file = io.BytesIO()
+    pictures = {k: v.reshape(scanner.beams, scanner.columns) for k, v in layers.items()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, picture in pictures.items():
+            # Written by hand: NumPy's own writer puts the time of day into the file.
+            data = io.BytesIO()
+            np.lib.format.write_array(data, picture, allow_pickle=False)
+            about = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            about.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(about, data.getvalue())
+    return file.getvalue()
+
+
+def read_sweep(folder: Path, name: str, scanner: Scanner | None = None) -> Sweep:
+    """The sweep of a frame, however its pack keeps it."""
+    path, scanner = folder / "lidar" / f"{name}.npz", scanner or Scanner()
+    if not path.exists():
+        points = np.fromfile(folder / "lidar" / f"{name}.bin", np.float32).reshape(-1, 4)
+        owner = np.fromfile(folder / "lidar_labels" / f"{name}.label", np.uint32)
+        return Sweep(points, owner, _rays(points, scanner))
+    with np.load(path) as layers:
+        rays = np.flatnonzero(layers["range"])
+        distance = layers["range"].ravel()[rays] * STEP
+        points = np.concatenate(
+            [
+                scanner.directions()[rays] * distance[:, None],
+                layers["intensity"].ravel()[rays, None] / 255,
+            ],
+            1,
+        )
+        owner = layers["label"].ravel()[rays].astype(np.uint32)
+        owner |= layers["instance"].ravel()[rays].astype(np.uint32) << 16
+    return Sweep(points.astype(np.float32), owner, rays)
+
+
+def _rays(points: Float[np.ndarray, "n 4"], scanner: Scanner) -> Int[np.ndarray, " n"]:
+    """The ray of each point, by its direction."""
+    x, y, z = points[:, :3].astype(float).T
+    steps = (np.degrees(np.arctan2(z, np.hypot(x, y))) - scanner.lowest) / (scanner.highest - scanner.lowest)
+    beam = np.round(steps * (scanner.beams - 1)).astype(int)
+    column = np.round((np.pi - np.arctan2(y, x)) / (2 * np.pi) * scanner.columns).astype(int)
+    return beam * scanner.columns + column % scanner.columns

@@ -6,14 +6,16 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt16
 
-from clipomaly.errors import MissingExtra
+from clipomaly.errors import ConfigError, MissingExtra
 from clipomaly.world.camera import Pose
-from clipomaly.world.mesh import Mesh, join, normals
-from clipomaly.world.scene import Scene
+from clipomaly.world.mesh import Mesh, join, make, normals
+from clipomaly.world.scene import Lamp, Scene
 from clipomaly.world.sky import Sky
-from clipomaly.world.things import GRAINS, SURFACES
+from clipomaly.world.things import GRAINS, SURFACES, Part
+
+_SPECK = Part(make(np.array([[0, 0, -50.0], [1e-3, 0, -50.0], [0, 1e-3, -50.0]]), [[0, 1, 2]], (0, 0, 0)))
 
 
 def mitsuba() -> Any:
@@ -23,16 +25,24 @@ def mitsuba() -> Any:
     except ImportError as error:
         raise MissingExtra("mitsuba", "world", "rendering the proving ground") from error
     if mi.variant() is None:
+        import drjit as dr
+
+        if not dr.has_backend(dr.JitBackend.LLVM):
+            raise ConfigError(
+                "rendering the proving ground needs an LLVM library of version 16 or later: on Debian "
+                "`apt install libllvm19`; elsewhere name its file in DRJIT_LIBLLVM_PATH"
+            )
         mi.set_variant("llvm_ad_rgb")
     return mi
 
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """A scene in the renderer, and which face of which mesh belongs to which instance."""
+    """A scene in the renderer, whose each mesh's faces are, and the controls that the ground shows."""
 
     scene: Any
     faces: dict[str, Int[np.ndarray, " m"]]
+    traces: UInt16[np.ndarray, "h w"]
 
 
 def load(scene: Scene, pose: Pose, time: float, ground_texels: int) -> Loaded:
@@ -50,7 +60,8 @@ def load(scene: Scene, pose: Pose, time: float, ground_texels: int) -> Loaded:
             "type": "spot",
             "intensity": {"type": "rgb", "value": list(lamp.intensity)},
             "cutoff_angle": lamp.cutoff,
-            "to_world": mi.ScalarTransform4f().look_at(lamp.position, lamp.target, [0.01, 0.02, 1]),
+            "sampling_weight": lamp.share,
+            "to_world": mi.ScalarTransform4f().look_at(*_aimed(lamp, pose), [0.01, 0.02, 1]),
         }
     faces: dict[str, np.ndarray] = {}
     for surface in SURFACES:
@@ -60,16 +71,24 @@ def load(scene: Scene, pose: Pose, time: float, ground_texels: int) -> Loaded:
             for p in placed.thing.parts
             if p.surface == surface
         ]
-        if not found:
-            continue
+        # Every surface is there, if only as a speck below the ground: one set of shapes, one kernel.
+        found = found or [(0, _SPECK)]
         faces[surface] = np.concatenate([np.full(len(p.mesh.faces), i) for i, p in found])
-        shift = [np.tile([*scene.placed[i - 1].velocity, 0.0], (len(p.mesh.vertices), 1)) for i, p in found]
+        velocity = {i: scene.placed[i - 1].velocity if i else (0.0, 0.0) for i, _ in found}
+        shift = [np.tile([*velocity[i], 0.0], (len(p.mesh.vertices), 1)) for i, p in found]
         grains = np.concatenate([np.tile(GRAINS[p.grain], (len(p.mesh.vertices), 1)) for _, p in found])
         still = join([p.mesh for _, p in found])
         content[surface] = _mesh(mi, surface, still, np.concatenate(shift) * time, grains)
     sheet, uv = scene.ground.mesh(pose)
-    content["ground"] = _ground(mi, sheet, uv, *scene.ground.texture(pose, ground_texels))
-    return Loaded(mi.load_dict(content), faces)
+    color, rough, traces = scene.ground.texture(pose, ground_texels)
+    content["ground"] = _ground(mi, sheet, uv, color, rough)
+    return Loaded(mi.load_dict(content), faces, traces)
+
+
+def _aimed(lamp: Lamp, pose: Pose) -> list[list[float]]:
+    """Where a lamp is and where it points: the ego's go with it."""
+    move = pose.matrix if lamp.ego else np.eye(4)
+    return [(move[:3, :3] @ np.asarray(p) + move[:3, 3]).tolist() for p in (lamp.position, lamp.target)]
 
 
 def _panorama(mi: Any, sky: Sky) -> dict[str, Any]:
@@ -97,7 +116,8 @@ def _mesh(mi: Any, surface: str, mesh: Mesh, shift: np.ndarray, grains: np.ndarr
     colored = {"type": "mesh_attribute", "name": "vertex_color"}
     props["bsdf"] = mi.load_dict(_bsdf(surface, colored))
     if SURFACES[surface].emits:
-        props["emitter"] = mi.load_dict({"type": "area", "radiance": colored})
+        # Small lamps are met by chance; aiming at them would take samples from sun and sky.
+        props["emitter"] = mi.load_dict({"type": "area", "radiance": colored, "sampling_weight": 0.0})
     out = _filled(mi, surface, dataclasses.replace(mesh, vertices=mesh.vertices + shift), props, None)
     out.add_attribute("vertex_color", 3, mesh.colors.astype(np.float32).ravel())
     out.add_attribute("vertex_grain", 3, grains.astype(np.float32).ravel())

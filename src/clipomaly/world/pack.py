@@ -7,6 +7,8 @@
     instances/NAME.png                        16 bit: number of the thing, 0 ground and sky
     depth/NAME.png                            16 bit: metres × 256 along the optical axis, 0 none, over 255 m
     lidar/NAME.bin  lidar_labels/NAME.label   float32 x y z intensity; uint32 class | instance << 16
+    lidar/NAME.npz                            the same in a compact pack: see `clipomaly.world.lidar.packed`
+    controls/NAME.png                         16 bit: where controls show, bits by `control_bits` in pack.json
     calib/NAME.txt                            KITTI's form
     frames/NAME.json                          names, boxes, conditions, calibration, pose, time; written last
 
@@ -17,7 +19,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import hashlib
 import json
 import multiprocessing
 import os
@@ -26,63 +27,17 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
-from clipomaly.errors import ConfigError, OutputError
+from clipomaly.errors import OutputError
 from clipomaly.export.files import write_whole
-from clipomaly.world import aprons, calibration, roads, truth, unknowns
 from clipomaly.world.classes import VOCABULARIES, classes
-from clipomaly.world.develop import develop
-from clipomaly.world.layout import Wish
-from clipomaly.world.lidar import Scanner, sweep
+from clipomaly.world.controls import TRACES
+from clipomaly.world.frame import frame_name, render_frame
+from clipomaly.world.lidar import Scanner
 from clipomaly.world.loader import mitsuba
-from clipomaly.world.render import LOOKS, Stage
-from clipomaly.world.scene import Scene
-from clipomaly.world.seeds import SPLITS, split_index
+from clipomaly.world.settings import DOMAINS, PERIOD, PackSettings, sample_scene
 
-__all__ = ["DOMAINS", "PackSettings", "render_frame", "render_pack", "sample_scene"]
-
-DOMAINS: dict[str, Callable[..., Scene]] = {"road": roads.sample_scene, "apron": aprons.sample_scene}
-_PERIOD = 0.1
-_FURTHEST = 255.0
-
-
-@dataclasses.dataclass(frozen=True)
-class PackSettings:
-    """What decides every byte of a pack but its length."""
-
-    domain: str
-    split: str
-    seed: int
-    look: str = "photo"
-    drive: int = 1
-    stereo: bool = True
-    size: tuple[int, int] = (1280, 720)
-
-    def __post_init__(self) -> None:
-        for value, allowed, what in (
-            (self.domain, DOMAINS, "domain"), (self.split, SPLITS, "split"), (self.look, LOOKS, "look"),
-        ):  # fmt: skip
-            if value not in allowed:
-                raise ConfigError(f"unknown {what} {value!r}: one of {', '.join(allowed)}")
-        if self.drive < 1:
-            raise ConfigError(f"a drive has at least one frame, not {self.drive}")
-
-
-def sample_scene(settings: PackSettings, number: int) -> Scene:
-    """The pack's scene of one number, without rendering it.
-
-    >>> a = sample_scene(PackSettings("apron", "test", seed=1, look="fast"), 0)
-    >>> b = sample_scene(PackSettings("apron", "test", seed=1, look="fast"), 0)
-    >>> a.conditions == b.conditions
-    True
-    """
-    key = [settings.seed, split_index(settings.split), list(DOMAINS).index(settings.domain), number]
-    pool = unknowns.names(settings.domain, settings.split)
-    # In `test` two unknowns in five have names that never occur in `train`.
-    pool += 2 * tuple(n for n in pool if unknowns.held_out(n))
-    wish = Wish(size=settings.size, detail=LOOKS[settings.look].detail)
-    return DOMAINS[settings.domain](np.random.default_rng(key), settings.split, pool, wish)
+__all__ = ["DOMAINS", "PackSettings", "frames_of", "render_frame", "render_pack", "sample_scene"]
 
 
 def render_pack(
@@ -98,7 +53,7 @@ def render_pack(
     """
     mitsuba()
     _claim(settings, out)
-    missing = [n for n in range(frames) if not (out / "frames" / f"{_name(settings, n)}.json").exists()]
+    missing = [n for n in range(frames) if not (out / "frames" / f"{frame_name(settings, n)}.json").exists()]
     jobs = min(jobs or os.cpu_count() or 1, max(len(missing), 1))
     for name in _run(settings, missing, out, jobs):
         if report is not None:
@@ -126,20 +81,18 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _name(settings: PackSettings, number: int) -> str:
-    return f"{settings.domain}_{settings.split}_{settings.seed}_{number:05d}"
-
-
 def _claim(settings: PackSettings, out: Path) -> None:
     """Writes pack.json, or checks that the folder holds a pack of the same settings."""
     names = classes(settings.domain)
     about = {
         **dataclasses.asdict(settings),
         "size": list(settings.size),
+        "switches": list(settings.switches.items),
         "vocabulary": VOCABULARIES[settings.domain],
         "classes": dict(enumerate(names)),
+        "control_bits": list(TRACES),
         "scanner": dataclasses.asdict(Scanner()),
-        "frames_per_second": 1 / _PERIOD,
+        "frames_per_second": 1 / PERIOD,
     }
     text = json.dumps(about, indent=1)
     path = out / "pack.json"
@@ -151,64 +104,6 @@ def _claim(settings: PackSettings, out: Path) -> None:
         raise OutputError(f"{out} is not empty and holds no pack.json: choose another folder")
     out.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.encode())
-
-
-def render_frame(settings: PackSettings, number: int, out: Path) -> str:
-    """Renders one frame of a pack into its folder, and returns its name."""
-    look, name = LOOKS[settings.look], _name(settings, number)
-    scene = sample_scene(settings, number // settings.drive)
-    time = number % settings.drive * _PERIOD
-    stage, camera, scanner = Stage(scene, look, time), scene.camera, Scanner()
-    hits, depth = stage.truth(camera)
-    shape = depth.shape
-    known = truth.labels(scene, hits).reshape(shape)
-    mask = truth.anomaly_mask(scene, hits).reshape(shape)
-    instance = hits.instance.reshape(shape)
-    turn = sweep(stage, scanner, np.random.default_rng([settings.seed, number, 3]))
-    files = {
-        "labels_masks": (f"{name}_labels_semantic.png", _png(mask)),
-        "labels": (f"{name}.png", _png(known)),
-        "instances": (f"{name}.png", _png(np.maximum(instance, 0).astype(np.uint16))),
-        "depth": (f"{name}.png", _png(np.where(depth < _FURTHEST, depth * 256, 0).astype(np.uint16))),
-        "lidar": (f"{name}.bin", turn.points.tobytes()),
-        "lidar_labels": (f"{name}.label", turn.labels.tobytes()),
-        "calib": (f"{name}.txt", calibration.kitti_text(camera, scanner).encode()),
-    }
-    quality = int(np.random.default_rng([settings.seed, number, 4]).integers(72, 96))
-    eyes = {"images": camera} | ({"right": camera.shifted(calibration.BASELINE)} if settings.stereo else {})
-    for folder, eye in eyes.items():
-        # Both eyes are developed alike: the same exposure, balance and lens.
-        rng = np.random.default_rng([settings.seed, number // settings.drive, 5])
-        light = stage.radiance(eye, number)
-        picture = develop(light, scene.sky, rng, scene.exposure, night=scene.conditions["light"] == "night")
-        files[folder] = (f"{name}.jpg", _jpeg(picture, quality))
-    conditions = {k: v for k, v in scene.conditions.items() if k != "unknowns"}
-    about = {
-        "name": name,
-        "domain": settings.domain,
-        "split": settings.split,
-        "scene": number // settings.drive,
-        "time_s": round(time, 3),
-        "vocabulary": VOCABULARIES[settings.domain],
-        "conditions": conditions | {"jpeg_quality": quality},
-        "unknowns": truth.unknowns(scene, instance, depth),
-        "calibration": calibration.as_json(camera, scanner, stage.pose),
-        "labels_sha256": hashlib.sha256(known.tobytes() + mask.tobytes() + instance.tobytes()).hexdigest(),
-    }
-    for folder, (file, data) in files.items():
-        (out / folder).mkdir(parents=True, exist_ok=True)
-        write_whole(out / folder / file, data)
-    (out / "frames").mkdir(exist_ok=True)
-    write_whole(out / "frames" / f"{name}.json", json.dumps(about, indent=1).encode())
-    return name
-
-
-def _png(image: np.ndarray) -> bytes:
-    return cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 7])[1].tobytes()
-
-
-def _jpeg(image: np.ndarray, quality: int) -> bytes:
-    return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def frames_of(folder: Path) -> list[dict[str, Any]]:

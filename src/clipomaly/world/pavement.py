@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
+from clipomaly.world.controls import Switches, Traces
 from clipomaly.world.noise import fbm, field
 
 Field = Float[np.ndarray, "h w"]
@@ -36,10 +37,14 @@ class Wear:
     rubber: float = 0.0
     wet: float = 0.0
     puddles: float = 0.0
+    snow: float = 0.0
+    clouds: bool = False
     seed: int = 0
 
 
-def asphalt(x: Field, y: Field, fp: Field, wear: Wear, lane: Field) -> tuple[np.ndarray, Field]:
+def asphalt(
+    x: Field, y: Field, fp: Field, wear: Wear, lane: Field, traces: Traces
+) -> tuple[np.ndarray, Field]:
     """Colour and roughness of asphalt; `lane` is the distance to the middle of the nearest lane."""
     s = wear.seed
     base = 0.075 + 0.10 * wear.tone
@@ -58,16 +63,18 @@ def asphalt(x: Field, y: Field, fp: Field, wear: Wear, lane: Field) -> tuple[np.
         0.1, 0.5, fbm(x, y, 0.15, 2, s + 6, fp)
     )
     value *= 1 - 0.55 * wear.stains * spots
+    traces.mark("oil", wear.stains * spots > 0.3)
     color = value[..., None] * np.array([1.02, 1.0, 0.97])
     rough = np.full_like(x, 0.85)
-    color, rough = _patches(x, y, fp, wear, color, rough)
+    color, rough = _patches(x, y, fp, wear, color, rough, traces)
     crack = _cracks(x, y, fp, wear)
+    traces.mark("crack", crack > 0.25)
     color = color * (1 - 0.75 * crack[..., None])
     return color, rough
 
 
 def _patches(
-    x: Field, y: Field, fp: Field, wear: Wear, color: np.ndarray, rough: Field
+    x: Field, y: Field, fp: Field, wear: Wear, color: np.ndarray, rough: Field, traces: Traces
 ) -> tuple[np.ndarray, Field]:
     """Rectangles of newer asphalt, with a sealed rim."""
     rng = np.random.default_rng([wear.seed, 5])
@@ -79,6 +86,7 @@ def _patches(
         inside = 1 - smooth(-0.02, 0.01, d)
         rim = np.exp(-((d / np.maximum(0.035, fp)) ** 2)) * np.minimum(1, 0.035 / np.maximum(fp, 1e-3))
         color = color * (1 + (tone - 1) * inside)[..., None] * (1 - 0.55 * rim)[..., None]
+        traces.mark("patch", inside > 0.5)
     return color, rough
 
 
@@ -126,11 +134,12 @@ def dashes(s: Field, on: float, off: float, shift: float = 0.0) -> Field:
     return (np.mod(s + shift, on + off) < on).astype(np.float32)
 
 
-def manhole(color: np.ndarray, x: Field, y: Field, fp: Field) -> np.ndarray:
+def manhole(color: np.ndarray, x: Field, y: Field, fp: Field, traces: Traces) -> np.ndarray:
     """A cast-iron lid about the origin."""
     r = np.hypot(x, y)
     lid = np.clip((0.33 - r) / np.maximum(fp, 0.005) + 0.5, 0, 1)[..., None]
     ring = np.exp(-(((r - 0.33) / 0.02) ** 2))
+    traces.mark("manhole", r < 0.35)
     pattern = 0.055 * (0.75 + 0.35 * (np.sin(x * 60) * np.sin(y * 60) > 0))
     iron = pattern[..., None] * np.array([1.0, 0.95, 0.88])
     return (color * (1 - lid) + iron * lid) * (1 - 0.6 * ring)[..., None]
@@ -143,8 +152,8 @@ def wear_controls(wear: Wear) -> list[str]:
     ['wet pavement', 'cracks']
     """
     shown = {
-        "puddles": wear.puddles > 0.15,
-        "reflections": wear.puddles > 0.15,
+        "puddles": wear.puddles > 0.2,
+        "reflections": wear.puddles > 0.2,
         "wet pavement": wear.wet > 0,
         "cracks": wear.cracks > 0.4,
         "patches": wear.patches > 0.15,
@@ -154,7 +163,9 @@ def wear_controls(wear: Wear) -> list[str]:
     return [name for name, shows in shown.items() if shows]
 
 
-def concrete(x: Field, y: Field, fp: Field, wear: Wear, slab: float = 7.5) -> tuple[np.ndarray, Field]:
+def concrete(
+    x: Field, y: Field, fp: Field, wear: Wear, slab: float, traces: Traces
+) -> tuple[np.ndarray, Field]:
     """Colour and roughness of concrete slabs with sealed joints."""
     s = wear.seed
     ix, iy = np.floor(x / slab), np.floor(y / slab)
@@ -174,11 +185,13 @@ def concrete(x: Field, y: Field, fp: Field, wear: Wear, slab: float = 7.5) -> tu
     value *= (1 - 0.72 * joint) * (1 - 0.10 * halo) * (1 - 0.35 * stain) * (1 - 0.55 * drops)
     color = value[..., None] * np.array([1.03, 1.0, 0.94])
     crack = _cracks(x, y, fp, dataclasses.replace(wear, cracks=wear.cracks * 0.7))
+    for name, amount in (("joint", joint), ("crack", crack), ("oil", np.maximum(stain, drops) * wear.stains)):
+        traces.mark(name, amount > 0.3)
     return color * (1 - 0.5 * crack[..., None]), np.full_like(x, 0.8)
 
 
 def water(
-    color: np.ndarray, rough: Field, x: Field, y: Field, fp: Field, wear: Wear
+    color: np.ndarray, rough: Field, x: Field, y: Field, fp: Field, wear: Wear, traces: Traces
 ) -> tuple[np.ndarray, Field]:
     """Wet pavement is darker and smoother; where it lies low, water stands and mirrors."""
     if wear.wet <= 0 and wear.puddles <= 0:
@@ -186,6 +199,36 @@ def water(
     low = fbm(x, y * 1.6, 0.22, 4, wear.seed + 60, fp)
     damp = np.clip(wear.wet + 0.25 * fbm(x, y, 0.5, 3, wear.seed + 61, fp) * (wear.wet > 0), 0, 1)
     pool = smooth(0.62 - 0.75 * wear.puddles, 0.70 - 0.75 * wear.puddles, low) * min(1.0, wear.puddles * 4)
+    traces.mark("puddle", pool > 0.5)
     dark = (1 - 0.42 * damp) * (1 - 0.35 * pool)
     rough = rough * (1 - 0.62 * damp) * (1 - pool) + 0.035 * pool
     return color * dark[..., None], rough
+
+
+def snow(
+    color: np.ndarray, rough: Field, x: Field, y: Field, fp: Field, wear: Wear, driven: Field, traces: Traces
+) -> tuple[np.ndarray, Field]:
+    """A thin cover of snow in drifts; where wheels drive (`driven`, 0 to 1) it is worn to the pavement."""
+    if wear.snow <= 0:
+        return color, rough
+    drift = fbm(x, y * 1.4, 0.35, 5, wear.seed + 110, fp) + 0.25 * fbm(x, y, 6, 3, wear.seed + 111, fp)
+    cover = smooth(-0.05, 0.35, drift + 0.9 * wear.snow - 0.35 - 0.9 * driven)
+    tone = 0.78 * (1 + 0.06 * fbm(x, y, 3, 4, wear.seed + 112, fp))
+    traces.mark("snow", cover > 0.5)
+    white = tone[..., None] * np.array([0.97, 0.99, 1.0])
+    return color * (1 - cover[..., None]) + white * cover[..., None], rough * (1 - cover) + 0.9 * cover
+
+
+def clouds(x: np.ndarray, y: np.ndarray, seed: int) -> Float[np.ndarray, "h w"]:
+    """How much of the sun clouds leave at a place on the ground: soft patches tens of metres across."""
+    cover = smooth(-0.12, 0.16, fbm(x, y, 0.022, 3, seed + 300))
+    return 1 - 0.72 * cover
+
+
+def paint_age(rng: np.random.Generator, switches: Switches) -> tuple[float, list[str]]:
+    """How worn the paint is, from 0 to 1, and what the truth calls that."""
+    worn, fresh = switches.draw("worn markings", rng, 0.3), switches.draw("fresh markings", rng, 0.3)
+    drawn = float(rng.uniform())
+    if "fresh markings" in switches.on or (fresh and not worn):
+        return 0.12 * drawn, ["fresh markings"]
+    return (0.7 + 0.16 * drawn, ["worn markings"]) if worn else (0.2 + 0.4 * drawn, [])

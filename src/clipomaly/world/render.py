@@ -7,13 +7,16 @@ LiDAR, so that depth, labels and points agree exactly. Rays are given in the ego
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int, UInt16
 
 from clipomaly.world.camera import Camera, rays
+from clipomaly.world.controls import Traces
 from clipomaly.world.denoise import denoise
 from clipomaly.world.grain import grain
+from clipomaly.world.ground import unplace
 from clipomaly.world.loader import load, mitsuba
 from clipomaly.world.scene import Scene
 
@@ -28,7 +31,7 @@ class Look:
     detail: float
 
 
-LOOKS: dict[str, Look] = {"fast": Look(2, 2, 1280, 0.25), "photo": Look(10, 4, 2048, 0.6)}
+LOOKS: dict[str, Look] = {"fast": Look(2, 2, 1280, 0.25), "photo": Look(6, 3, 2048, 0.6)}
 _SAMPLES_AT_ONCE = 8
 
 
@@ -51,7 +54,9 @@ class Stage:
     def __init__(self, scene: Scene, look: Look, time: float = 0.0) -> None:
         self.scene, self.look = scene, look
         self.pose = scene.path(scene.speed * time)
-        self._loaded = load(scene, self.pose, time, look.ground_texels)
+        # A texel of the ground is about a pixel wide, whatever the picture's size.
+        share = float(np.clip(scene.camera.width / 1280, 0.35, 1.5))
+        self._loaded = load(scene, self.pose, time, round(look.ground_texels * share))
         path = {"type": "path", "max_depth": look.bounces, "rr_depth": 10}
         self._integrator = mitsuba().load_dict(path)
 
@@ -62,11 +67,8 @@ class Stage:
         mi, to_scene = mitsuba(), self.pose.matrix
         start = to_scene[:3, :3] @ origin + to_scene[:3, 3]
         way = direction @ to_scene[:3, :3].T
-        si = self._loaded.scene.ray_intersect(
-            mi.Ray3f(
-                mi.Point3f(*map(float, start)), mi.Vector3f(np.ascontiguousarray(way.T, dtype=np.float32))
-            )
-        )
+        towards = mi.Vector3f(np.ascontiguousarray(way.T, dtype=np.float32))
+        si = self._loaded.scene.ray_intersect(mi.Ray3f(mi.Point3f(*map(_number, start)), towards))
         valid = np.array(si.is_valid())
         shape = np.array(dr.reinterpret_array(mi.UInt32, si.shape))
         face = np.array(si.prim_index)
@@ -88,19 +90,59 @@ class Stage:
         hits = self.trace(camera.position, direction)
         return hits, (hits.distance / length.reshape(-1)).reshape(length.shape)
 
+    def traces(self, hits: Hits) -> UInt16[np.ndarray, " n"]:
+        """The bits of the controls that the ground shows at each hit, shadows of the sun among them."""
+        found = Traces(hits.distance.shape)
+        ground = hits.instance == 0
+        p = hits.point[ground] - [self.pose.x, self.pose.y, 0]
+        c, s = np.cos(self.pose.yaw), np.sin(self.pose.yaw)
+        u, v = unplace(p[:, 0] * c + p[:, 1] * s, -p[:, 0] * s + p[:, 1] * c)
+        texels = len(self._loaded.traces)
+        i, j = (np.clip((a * texels).astype(int), 0, texels - 1) for a in (v, u))
+        found.bits[ground] = self._loaded.traces[i, j]
+        if self.scene.sky.sun_irradiance.max() > 0:
+            dark = np.zeros(len(ground), bool)
+            dark[ground] = self._shaded(hits.point[ground])
+            found.mark("shadow", dark)
+        return found.bits
+
+    def _shaded(self, point: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, " n"]:
+        """Whether something hides the sun from places on the ground."""
+        mi = mitsuba()
+        # Lifted off the sheet, whose facets lie a little above and below the terrain.
+        start = mi.Point3f(np.ascontiguousarray(point.T + [[0], [0], [0.01]], dtype=np.float32))
+        sun = mi.Vector3f(*map(_number, self.scene.sky.sun_direction))
+        return np.array(self._loaded.scene.ray_test(mi.Ray3f(start, sun)))
+
     def radiance(self, camera: Camera, seed: int) -> Float[np.ndarray, "h w 3"]:
         """Linear light at every pixel, haze included, noise filtered."""
-        h, w, samples = camera.height, camera.width, self.look.samples
-        totals = [np.zeros((h * w, n), np.float32) for n in (3, 3, 3, 1)]
+        h, w = camera.height, camera.width
+        # Each sample finds one lamp of many: a night takes more of them.
+        samples = self.look.samples * (3 if self.scene.lamps else 1)
+        totals = [np.zeros((h * w, n), np.float32) for n in (3, 3, 3, 2)]
         for k in range(0, samples, _SAMPLES_AT_ONCE):
             n = min(_SAMPLES_AT_ONCE, samples - k)
             for total, part in zip(totals, self._pass(camera, n, seed * 1009 + k), strict=True):
                 total += part * (n / samples)
-        light, albedo, normal, depth = (a.reshape(h, w, -1) for a in totals)
-        return denoise(light, albedo, normal, depth[..., 0], strength=1.0 if samples > 8 else 2.0)
+        light, albedo, normal, rest = (a.reshape(h, w, -1) for a in totals)
+        depth, lit = np.moveaxis(rest, -1, 0)
+        return denoise(light, albedo, normal, depth, lit, strength=1.2 if samples > 3 else 2.0)
+
+    def _sunlit(self, si: Any) -> Any:
+        """1 where the sun is seen from a hit, 0 elsewhere."""
+        import drjit as dr
+
+        mi, sky = mitsuba(), self.scene.sky
+        if sky.sun_irradiance.max() <= 0:
+            return mi.Float(0)
+        sun = mi.Vector3f(*map(_number, sky.sun_direction))
+        faces = si.is_valid() & (dr.dot(si.n, sun) > 0)
+        return dr.select(
+            faces & ~self._loaded.scene.ray_test(si.spawn_ray(sun), faces), mi.Float(1), mi.Float(0)
+        )
 
     def _pass(self, camera: Camera, samples: int, seed: int) -> list[Float[np.ndarray, "n _"]]:
-        """Means over a few samples a pixel: light, reflectance, normal, log distance."""
+        """Means over a few samples a pixel: light, reflectance, normal, log distance and share in the sun."""
         import drjit as dr
 
         mi, scene = mitsuba(), self._loaded.scene
@@ -108,30 +150,40 @@ class Stage:
         local = rays(camera).reshape(-1, 3).astype(np.float32)
         index = dr.arange(mi.UInt32, n * samples) // samples
         sampler = mi.load_dict({"type": "independent"})
-        sampler.seed(seed & 0x7FFFFFFF, n * samples)
+        sampler.seed(dr.opaque(mi.UInt32, seed & 0x7FFFFFFF), n * samples)
         # A tent filter: each pixel is hit about its centre, at the sum of two uniform numbers.
         jitter = [sampler.next_1d() + sampler.next_1d() - 1 for _ in range(2)]
-        x = dr.gather(mi.Float, mi.Float(local[:, 0].copy()), index) + jitter[0] / camera.fx
-        y = dr.gather(mi.Float, mi.Float(local[:, 1].copy()), index) + jitter[1] / camera.fy
+        pixel = _number(1 / camera.fx)
+        x = dr.gather(mi.Float, mi.Float(local[:, 0].copy()), index) + jitter[0] * pixel
+        y = dr.gather(mi.Float, mi.Float(local[:, 1].copy()), index) + jitter[1] * pixel
         to_scene = self.pose.matrix
         r = to_scene[:3, :3] @ camera.rotation
-        toward = mi.Vector3f(*(float(r[k, 0]) * x + float(r[k, 1]) * y + float(r[k, 2]) for k in range(3)))
+        toward = mi.Vector3f(
+            *(_number(r[k, 0]) * x + _number(r[k, 1]) * y + _number(r[k, 2]) for k in range(3))
+        )
         origin = to_scene[:3, :3] @ camera.position + to_scene[:3, 3]
-        ray = mi.RayDifferential3f(mi.Point3f(*map(float, origin)), dr.normalize(toward))
+        ray = mi.RayDifferential3f(mi.Point3f(*map(_number, origin)), dr.normalize(toward))
         light, _, _ = self._integrator.sample(scene, sampler, ray)
         si = scene.ray_intersect(ray)
         seen = si.is_valid()
         kind = si.shape.eval_attribute_3("vertex_grain", si, seen)
         rest = si.shape.eval_attribute_3("vertex_rest", si, seen)
-        factor = dr.select(seen, grain(mi, dr, kind, rest, si.t * (1 / camera.fx)), 1.0)
+        factor = dr.select(seen, grain(mi, dr, kind, rest, si.t * pixel), 1.0)
         albedo = dr.select(seen, si.bsdf().eval_diffuse_reflectance(si) * factor, mi.Color3f(1))
-        clear = dr.select(seen, dr.exp(-si.t / self.scene.sky.haze_range), 1.0)
-        haze = mi.Color3f(*(float(c) for c in self.scene.sky.haze_color)) * (1 - clear)
+        clear = dr.select(seen, dr.exp(-si.t * _number(1 / self.scene.sky.haze_range)), 1.0)
+        haze = mi.Color3f(*map(_number, self.scene.sky.haze_color)) * (1 - clear)
         values = (
             # A cap on single samples: one chance hit of a lamp must not leave a spark.
             (dr.minimum(light * factor * clear + haze, 8.0), 3),
             (albedo * clear + haze, 3),
             (dr.select(seen, si.sh_frame.n, mi.Normal3f(0)), 3),
-            (dr.select(seen, dr.log(si.t + 1), 10.0), 1),
+            (mi.Point2f(dr.select(seen, dr.log(si.t + 1), 10.0), self._sunlit(si)), 2),
         )
         return [np.array(v, dtype=np.float32).reshape(k, n, samples).mean(-1).T for v, k in values]
+
+
+def _number(value: float) -> Any:
+    """A number that compiled code reads as data: as a constant, every frame would be compiled anew."""
+    import drjit as dr
+
+    return dr.opaque(mitsuba().Float, float(value))

@@ -6,17 +6,26 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipomaly.world import creatures, vehicles
+from clipomaly.world import casters, creatures, vehicles
 from clipomaly.world import pavement as pv
-from clipomaly.world.layout import Plot, Wish, sample_camera, sample_weather, scatter
+from clipomaly.world.day import sample_day
+from clipomaly.world.layout import Plot, Wish, sample_camera, scatter
 from clipomaly.world.roadside import along_a_motorway, in_the_country, in_town
 from clipomaly.world.roadway import Road, surface
-from clipomaly.world.scene import Scene
+from clipomaly.world.scene import Lamp, Scene, headlights
 from clipomaly.world.seeds import texture_seed
 from clipomaly.world.sky import sample_sky
 
 KINDS = ("town", "country", "motorway")
-_LIGHTS = {"clear": 0.24, "cloudy": 0.26, "overcast": 0.24, "low sun": 0.14, "fog": 0.06, "rain": 0.06}
+_LIGHTS = {
+    "clear": 0.22,
+    "cloudy": 0.24,
+    "overcast": 0.22,
+    "low sun": 0.14,
+    "fog": 0.06,
+    "rain": 0.06,
+    "night": 0.06,
+}
 _SPEEDS = {"town": 8.0, "country": 16.0, "motorway": 28.0}
 _TRAFFIC = {
     "town": [0.75, 0.13, 0.05, 0.07], "country": [0.7, 0.15, 0.15, 0.0], "motorway": [0.6, 0.15, 0.25, 0.0],
@@ -29,14 +38,26 @@ def sample_scene(
     """A road scene; unknowns are drawn from `names`."""
     wish = wish or Wish()
     drawn = str(rng.choice(KINDS, p=[0.45, 0.35, 0.2]))
-    kind = wish.kind or drawn
-    light, wet = sample_weather(rng, wish, _LIGHTS)
+    day = sample_day(rng, wish.switches, _LIGHTS, wish.light, wish.wet)
+    kind = wish.kind or ("country" if drawn == "town" and day.open_sky else drawn)
+    light, level = day.light, wish.switches.level
     road = _sample_road(rng, kind, split)
-    tone, cracks, patches, stains = (float(v) for v in rng.uniform(0, 1, 4))
-    puddles = wet * float(rng.uniform(0.2, 0.9))
-    wear = pv.Wear(tone, cracks, patches, stains, 0.0, wet, puddles, road.seed)
+    tone, cracks, patches, stains, rubber = (float(v) for v in rng.uniform(0, 1, 5))
+    wear = pv.Wear(
+        tone,
+        level("cracks", cracks, 0.7),
+        level("patches", patches, 0.5),
+        level("oil stains", stains, 0.7),
+        level("rubber deposits", rubber if rubber > 0.75 else 0.0, 0.6),
+        day.wet,
+        day.puddles,
+        day.weather.snow,
+        "cloud shadows" in day.controls,
+        road.seed,
+    )
     camera = sample_camera(rng, wish, (48, 72), (1.2, 1.75))
-    ground, controls = surface(road, wear, rng)
+    ground, controls = surface(road, wear, rng, wish.switches, split)
+    sky = sample_sky(rng, light, split, at=day.sun)
     plot = Plot("road", rng, split, wish.detail)
     plot.take(0, 0, 4.0)
     {"town": in_town, "country": in_the_country, "motorway": along_a_motorway}[kind](road, plot)
@@ -44,16 +65,20 @@ def sample_scene(
     listed = scatter(plot, names, wish, lambda size: _spot(road, rng, size))
     nearest = min((float(p.thing.bounds[0, 0]) for p in plot.placed if p.unknown), default=30.0)
     _traffic(road, plot)
-    controls += pv.wear_controls(wear) + (["shadows"] if light in ("clear", "cloudy", "low sun") else [])
+    if "pole shadows" in day.controls:
+        casters.poles(plot, sky.sun_direction, road.half + (0.5 if road.kind == "town" else 1.6), road.own)
+    if "aircraft shadows" in day.controls:
+        casters.overhead(plot, sky.sun_direction)
+    controls += [*pv.wear_controls(wear), *day.controls]
+    lamps = (*headlights(), *_street_lamps(plot)) if light == "night" else ()
     conditions: dict[str, object] = {
         "scene": kind,
         "light": light,
-        "wet": round(wet, 2),
+        "wet": round(day.wet, 2),
         "surface": "asphalt",
         "unknowns": listed,
         "controls": controls,
     }
-    sky = sample_sky(rng, light, split)
     # A drive of ten frames a second for a second or two ends before the first obstacle.
     speed = float(np.clip((nearest - 3.0) / 2, 0.5, _SPEEDS[kind]))
     return Scene(
@@ -63,10 +88,21 @@ def sample_scene(
         sky,
         camera,
         conditions,
-        (),
+        lamps,
         float(rng.normal(0, 0.18)),
         speed,
         road.path,
+        day.weather,
+    )
+
+
+def _street_lamps(plot: Plot) -> tuple[Lamp, ...]:
+    """Light from the nearest lamp posts of a town."""
+    posts = [p.thing.bounds for p in plot.placed if p.thing.name == "pole" and 7.0 < p.thing.size[2] < 8.6]
+    heads = sorted(((b[0] + b[1]) / 2 for b in posts if b[1, 0] > -8), key=lambda m: float(m[0]))
+    return tuple(
+        Lamp((float(x), float(y) * 0.8, 7.7), (float(x), float(y) * 0.7, 0.0), (95.0, 72.0, 42.0), 72.0)
+        for x, y, _ in heads[:10]
     )
 
 

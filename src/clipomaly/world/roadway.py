@@ -13,9 +13,11 @@ import numpy as np
 from clipomaly.world import pavement as pv
 from clipomaly.world.camera import Pose
 from clipomaly.world.classes import class_id
+from clipomaly.world.controls import Switches, Traces
 from clipomaly.world.ground import Ground
 from clipomaly.world.mesh import flat, loft
 from clipomaly.world.noise import fbm
+from clipomaly.world.paintings import paint_something, skid
 from clipomaly.world.things import Thing, thing
 
 _PAINT = (0.62, 0.62, 0.58)
@@ -98,14 +100,26 @@ def strip(road: Road, across: tuple[float, float], up: tuple[float, float], alon
     return thing(name, (flat(loft(np.array(rows))).painted(color), "matte", grain))
 
 
-def surface(road: Road, wear: pv.Wear, rng: np.random.Generator) -> tuple[Ground, list[str]]:
+def surface(
+    road: Road, wear: pv.Wear, rng: np.random.Generator, switches: Switches, split: str
+) -> tuple[Ground, list[str]]:
     """The ground of a road scene, and the names of the markings on it."""
     half, seed, town = road.half, road.seed, road.kind == "town"
-    age = float(rng.uniform(0.1, 0.8))
+    age, found = pv.paint_age(rng, switches)
     cross = float(rng.uniform(12, 40)) if rng.uniform() < 0.6 and town else None
     arrow = float(rng.uniform(9, 22)) if rng.uniform() < 0.35 else None
-    holes = [
-        (float(rng.uniform(5, 30)), float(rng.uniform(-half * 0.8, half * 0.8))) for _ in range(3 * town)
+    unusual = switches.draw("unusual markings", rng, 0.15)
+    art = [
+        paint_something(rng, "road", split, (float(x), float(y)))
+        for x, y in rng.uniform((6, -half + 1), (20, half - 1), (int(rng.integers(1, 4)), 2))
+        if unusual
+    ]
+    lids = switches.draw("manholes", rng, 0.6 if town else 0.05)
+    holes = [(float(x), float(y)) for x, y in rng.uniform((5, -half * 0.8), (24, half * 0.8), (3, 2)) if lids]
+    skids = [
+        ((float(x), float(road.own + y)), float(n), float(b))
+        for x, y, n, b in rng.uniform((4, -0.6, 7, -0.012), (14, 1.2, 22, 0.012), (2, 4))
+        if wear.rubber > 0.3
     ]
     centre_tint = _AMBER if rng.uniform() < 0.2 and road.kind != "motorway" else _PAINT
     grass_tint = np.array(_GRASS[int(rng.integers(4))])
@@ -126,29 +140,44 @@ def surface(road: Road, wear: pv.Wear, rng: np.random.Generator) -> tuple[Ground
             marks = np.maximum(marks, (shaft | head).astype(np.float32))
         return marks
 
-    def carriageway(s: np.ndarray, d: np.ndarray, fp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def carriageway(
+        s: np.ndarray, d: np.ndarray, fp: np.ndarray, traces: Traces
+    ) -> tuple[np.ndarray, np.ndarray]:
         offset = d + road.edge
         lane = (
             offset - (np.floor(np.clip(offset / road.lane_width, 0, road.lanes - 1)) + 0.5) * road.lane_width
         )
-        color, rough = pv.asphalt(s, d, fp, wear, lane)
+        color, rough = pv.asphalt(s, d, fp, wear, lane, traces)
         for k in range(1, road.lanes):
             line = pv.band(d + road.edge - k * road.lane_width, 0.06, fp) * pv.dashes(s, on, off, 2.0)
             middle = road.lanes == 2 or (town and k == road.lanes - 1)
             color = pv.paint(color, line, centre_tint if middle else _PAINT, s, d, fp, age, seed + 90)
-        color = pv.paint(color, markings(s, d, fp), _PAINT, s, d, fp, age, seed + 91)
+            traces.mark("marking", line > 0.4)
+        line = markings(s, d, fp)
+        color = pv.paint(color, line, _PAINT, s, d, fp, age, seed + 91)
+        traces.mark("marking", line > 0.4)
+        for k, painting in enumerate(art):
+            amount = painting.at(s, d, fp)
+            color = pv.paint(color, amount, painting.tint, s, d, fp, 0.5 * age, seed + 120 + 3 * k)
+            traces.mark("unusual marking", amount > 0.4)
+        for start, length, bend in skids:
+            dark = skid(s, d, fp, start, length, bend) * (0.75 + 0.4 * fbm(s * 0.2, d, 3, 3, seed + 140, fp))
+            color = color * (1 - 0.62 * np.clip(dark, 0, 1) * wear.rubber)[..., None]
+            traces.mark("rubber", dark > 0.3)
         for hx, hy in holes:
-            color = pv.manhole(color, s - hx, d - hy, fp)
+            color = pv.manhole(color, s - hx, d - hy, fp, traces)
         if town:
             gutter = pv.band(np.abs(d) - half + 0.17, 0.17, fp) * (
                 0.6 + 0.4 * fbm(s, d, 1.3, 3, seed + 92, fp)
             )
             color = color * (1 - 0.22 * gutter)[..., None]
-        return pv.water(color, rough, s, d, fp, wear)
+        color, rough = pv.water(color, rough, s, d, fp, wear, traces)
+        driven = np.exp(-(((np.abs(lane) - 0.78) / 0.45) ** 2))
+        return pv.snow(color, rough, s, d, fp, wear, driven, traces)
 
-    def shade(x: np.ndarray, y: np.ndarray, fp: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def shade(x: np.ndarray, y: np.ndarray, fp: np.ndarray, traces: Traces) -> tuple[np.ndarray, np.ndarray]:
         s, d = road.sd(x, y)
-        color, rough = carriageway(s, d, fp)
+        color, rough = carriageway(s, d, fp, traces)
         slow, fine = fbm(x, y, 0.35, 5, seed + 93, fp), fbm(x, y, 6, 4, seed + 94, fp)
         beyond = np.abs(d) - half
         if town:
@@ -164,14 +193,21 @@ def surface(road: Road, wear: pv.Wear, rng: np.random.Generator) -> tuple[Ground
             mix = pv.smooth(0.3, 1.0, beyond + 0.35 * slow + 0.2 * fine)[..., None]
             outside, fringe = gravel * (1 - mix) + grass * hue * mix, 0.12 * fine
         leave = pv.smooth(-0.05, 0.12, beyond + fringe)
-        return color * (1 - leave[..., None]) + outside * leave[..., None], rough * (1 - leave) + 0.95 * leave
+        traces.bits[beyond > 0] = 0
+        if wear.snow > 0 and not town:
+            outside, _ = pv.snow(outside, rough, x, y, fp, wear, np.zeros_like(x), Traces(x.shape))
+        color = color * (1 - leave[..., None]) + outside * leave[..., None]
+        if wear.clouds:
+            color = color * pv.clouds(x, y, seed)[..., None]
+        return color, rough * (1 - leave) + 0.95 * leave
 
     def label(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         _, d = road.sd(x, y)
         beyond = class_id("road", "sidewalk" if town else "terrain")
         return np.where(np.abs(d) <= half, class_id("road", "road"), beyond)
 
-    found = ["lane markings"]
+    found += ["lane markings"]
     found += ["zebra crossing"] if cross is not None else []
     found += ["arrow"] if arrow is not None else []
-    return Ground(shade, label, road.height), found + (["manholes"] if town else [])
+    found += ["unusual markings"] if art else []
+    return Ground(shade, label, road.height), found + (["manholes"] if holes else [])

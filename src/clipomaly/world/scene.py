@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from clipomaly.world.camera import Camera, Pose
 from clipomaly.world.ground import Ground
 from clipomaly.world.mesh import Vec
+from clipomaly.world.optics import CLEAR, Weather
 from clipomaly.world.sky import Sky
 from clipomaly.world.things import Thing
 
@@ -30,12 +31,17 @@ class Placed:
 
 @dataclasses.dataclass(frozen=True)
 class Lamp:
-    """A spot light: apron and street lights by night."""
+    """A spot light: apron and street lights by night, and the headlights, which go where the ego goes.
+
+    `share` says how many of the samples go to it, beside the others.
+    """
 
     position: Vec
     target: Vec
     intensity: tuple[float, float, float]
     cutoff: float = 55.0
+    ego: bool = False
+    share: float = 1.0
 
 
 def _straight(distance: float) -> Pose:
@@ -56,3 +62,12 @@ class Scene:
     exposure: float = 0.0
     speed: float = 0.0
     path: Callable[[float], Pose] = _straight
+    weather: Weather = CLEAR
+
+
+def headlights() -> tuple[Lamp, ...]:
+    """The ego's own: two dipped beams."""
+    return tuple(
+        Lamp((1.0, y, 0.7), (22.0, y * 1.5 - 0.6, -0.2), (420.0, 400.0, 360.0), 38.0, True, 3.0)
+        for y in (-0.65, 0.65)
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from jaxtyping import UInt8
 from clipomaly.errors import FrameError
 from clipomaly.export.files import write_whole
 from clipomaly.vocabulary import load_vocabulary
+from clipomaly.world.controls import CONTROLS
 from clipomaly.world.pack import frames_of
 
-__all__ = ["contact_sheet", "pack_table"]
+__all__ = ["contact_sheet", "pack_table", "picture_sheet"]
 
 _SIZES = (
     (0.1, "under 10 cm"),
@@ -49,10 +51,37 @@ def contact_sheet(folder: Path, limit: int = 24, width: int = 480) -> Path:
     return path
 
 
+def picture_sheet(folder: Path, columns: int = 4, width: int = 320, quality: int = 82) -> Path:
+    """Writes `pictures.jpg` into a pack's folder: every picture, and below it the controls that it shows."""
+    tiles = []
+    for frame in frames_of(folder):
+        picture = _read(folder / "images" / f"{frame['name']}.jpg", cv2.IMREAD_COLOR)
+        size = (width, width * picture.shape[0] // picture.shape[1])
+        tile = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        about = frame["conditions"]
+        switched = [c for c in about["controls"] if c in CONTROLS and c != about["light"]]
+        lines = textwrap.wrap(", ".join((about["light"], *switched)), width // 5)[:3]
+        for line in (*lines, *[""] * (3 - len(lines))):
+            tile = np.concatenate([tile, _strip(width, line, 0.34, 13)])
+        tiles.append(tile)
+    tiles += [np.full_like(tiles[0], 24)] * (-len(tiles) % columns)
+    rows = [np.concatenate(tiles[i : i + columns], 1) for i in range(0, len(tiles), columns)]
+    path = folder / "pictures.jpg"
+    write_whole(
+        path, cv2.imencode(".jpg", np.concatenate(rows), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    )
+    return path
+
+
 def _captioned(row: UInt8[np.ndarray, "h w 3"], text: str) -> UInt8[np.ndarray, "h2 w 3"]:
-    strip = np.full((18, row.shape[1], 3), 24, np.uint8)
-    cv2.putText(strip, text, (4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (230, 230, 230), 1, cv2.LINE_AA)
-    return np.concatenate([strip, row])
+    return np.concatenate([_strip(row.shape[1], text, 0.42, 18), row])
+
+
+def _strip(width: int, text: str, scale: float, height: int) -> UInt8[np.ndarray, "h w 3"]:
+    strip = np.full((height, width, 3), 24, np.uint8)
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(strip, text, (4, height - 4), font, scale, (230, 230, 230), 1, cv2.LINE_AA)
+    return strip
 
 
 def _read(path: Path, flags: int) -> np.ndarray:
@@ -72,6 +101,7 @@ def pack_table(folder: Path) -> dict[str, dict[str, int]]:
         "range": dict(Counter(of(u["range_m"], _RANGES) for u in things)),
         "name": dict(Counter(u["name"] for u in things)),
         "scene": dict(Counter(f["conditions"]["scene"] for f in frames)),
+        "unknowns in a frame": dict(Counter(str(len(f["unknowns"])) for f in frames)),
         "light": dict(Counter(f["conditions"]["light"] for f in frames)),
         "control": dict(Counter(c for f in frames for c in f["conditions"]["controls"])),
     }

@@ -37,8 +37,14 @@ def directions(rows: int, cols: int) -> Float[np.ndarray, "h w 3"]:
     return np.stack([s * np.sin(phi), s * np.cos(phi), np.broadcast_to(np.cos(theta), (rows, cols))], -1)
 
 
-def sample_sky(rng: np.random.Generator, light: str, split: str = "train", rows: int = 512) -> Sky:
-    """The sky of one kind of light.
+def sample_sky(
+    rng: np.random.Generator,
+    light: str,
+    split: str = "train",
+    rows: int = 512,
+    at: tuple[float, float] | None = None,
+) -> Sky:
+    """The sky of one kind of light; `at` is the sun's azimuth and elevation, where they matter.
 
     >>> sky = sample_sky(np.random.default_rng(0), "overcast", rows=64)
     >>> sky.panorama.shape, float(sky.sun_irradiance.max())
@@ -56,6 +62,8 @@ def sample_sky(rng: np.random.Generator, light: str, split: str = "train", rows:
     azimuth = rng.uniform(0.3, 1.0) * np.pi * rng.choice([-1, 1])
     if light == "low sun":
         azimuth = rng.uniform(0.25, 0.8) * np.pi * rng.choice([-1, 1])
+    if at is not None:
+        azimuth, elevation = at
     sun = np.array(
         [np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)]
     )

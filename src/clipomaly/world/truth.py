@@ -24,10 +24,12 @@ def labels(scene: Scene, hits: Hits) -> UInt8[np.ndarray, " n"]:
     return out.astype(np.uint8)
 
 
-def anomaly_mask(scene: Scene, hits: Hits) -> UInt8[np.ndarray, " n"]:
-    """1 on unknown things, 255 on what is neither known nor unknown, 0 elsewhere."""
+def anomaly_mask(
+    scene: Scene, hits: Hits, known: UInt8[np.ndarray, " n"] | None = None
+) -> UInt8[np.ndarray, " n"]:
+    """1 on unknown things, 255 on what is neither known nor unknown, 0 elsewhere; `known` are the labels."""
     unknown = np.array([False, *(p.unknown for p in scene.placed)])[np.maximum(hits.instance, 0)]
-    void = labels(scene, hits) == VOID
+    void = (labels(scene, hits) if known is None else known) == VOID
     return np.where(unknown, ANOMALY, np.where(void, VOID, NORMAL)).astype(np.uint8)
 
 
