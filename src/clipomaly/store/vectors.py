@@ -154,7 +154,7 @@ class VectorSpace:
         rows = len(self)
         if rows < _INDEX_FROM:
             raise StoreError(f"an index needs {_INDEX_FROM} vectors, there are {rows}: search without one")
-        count = partitions or max(16, round(rows**0.5))
+        count = partitions or max(16, round(rows**0.5 / 4))
         self.store.table(self.name).create_index(
             "vector", vector_column_name="vector", config=IvfRq(distance_type="cosine", num_partitions=count)
         )

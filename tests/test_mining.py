@@ -1,0 +1,292 @@
+"""Mining: search, near duplicates, clusters with names, and what to review next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lancedb", reason='stores need the extra: pip install "clipomaly[store]"')
+
+from PIL import Image
+from typer.testing import CliRunner
+
+from clipomaly.cli import app
+from clipomaly.commands.export import run_export, run_import
+from clipomaly.commands.run import run_into_store
+from clipomaly.commands.search import run_search
+from clipomaly.commands.stores import filter_from, import_decisions, open_catalogue, write_results
+from clipomaly.errors import StoreError
+from clipomaly.store.catalogue import Catalogue, FindingFilter
+from clipomaly.store.clusters import dp_means, near_duplicates
+from clipomaly.store.decisions import Decision, Decisions
+from clipomaly.store.mining import group_matches, propose, search, unnamed_clusters
+from clipomaly.store.results import ResultStore
+from clipomaly.store.synthetic import SYNTHETIC_NAMES, clustered_vectors, synthetic_store
+from clipomaly.testing import ColourEncoder, colour_picture, colour_vocabulary
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ResultStore:
+    folder = tmp_path_factory.mktemp("made") / "store"
+    return synthetic_store(folder, 3_000, width=32, centres=25, pictures=3)
+
+
+@pytest.fixture
+def catalogue(store: ResultStore) -> Catalogue:
+    return Catalogue(store, Decisions.open("sqlite://"))
+
+
+def exact(store: ResultStore, query: np.ndarray, allowed: set[str] | None) -> list[str]:
+    ids, matrix = store.space().load()
+    order = np.argsort(-(matrix @ query), kind="stable")
+    return [str(ids[i]) for i in order if allowed is None or ids[i] in allowed]
+
+
+def test_search_is_the_order_of_cosines_among_what_the_filter_allows(catalogue: Catalogue) -> None:
+    query = catalogue.store.finding(catalogue.query(limit=1)[0]).embedding
+    assert query is not None
+    for where in (
+        None,
+        FindingFilter(name="deer"),
+        FindingFilter(min_score=0.3),
+        FindingFilter(status="split"),
+    ):
+        allowed = None if where is None else set(catalogue.query(where))
+        found = search(catalogue, query, where, limit=15)
+        assert [m.finding for m in found] == exact(catalogue.store, query, allowed)[:15]
+        assert [m.similarity for m in found] == sorted((m.similarity for m in found), reverse=True)
+    first = search(catalogue, query, limit=1)[0].finding
+    assert search(catalogue, query, limit=3, leave_out=[first])[0].finding != first
+    with pytest.raises(StoreError, match="another model"):
+        search(catalogue, np.ones(7, np.float32))
+
+
+def test_an_index_finds_what_comparing_everything_finds(tmp_path: Path) -> None:
+    store = synthetic_store(tmp_path / "store", 12_000, width=32, centres=60)
+    space = store.space()
+    queries, _ = clustered_vectors(20, 32, 60, seed=5)
+    wanted = [{i for i, _ in space.nearest(q, 10)} for q in queries]
+    space.memory = 0
+    assert not space.in_memory
+    unindexed = [{i for i, _ in space.nearest(q, 10)} for q in queries[:3]]
+    assert unindexed == wanted[:3], "without an index Lance compares everything"
+    space.build_index()
+    assert space.is_indexed
+    found = [{i for i, _ in space.nearest(q, 10)} for q in queries]
+    recall = np.mean([len(a & b) / 10 for a, b in zip(wanted, found, strict=True)])
+    assert recall > 0.9
+    allowed = set(map(str, space.load()[0][:6_000]))
+    few = space.nearest(queries[0], 5, allowed)
+    assert len(few) == 5
+    assert {i for i, _ in few} <= allowed
+
+
+def test_near_duplicates_are_what_all_pairs_connect() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((150, 16)).astype(np.float32)
+    many = np.concatenate([base, base[:60] + 0.02 * rng.standard_normal((60, 16)), base[:10]]).astype(
+        np.float32
+    )
+    many = many[rng.permutation(len(many))]
+    many /= np.linalg.norm(many, axis=1, keepdims=True)
+    group = near_duplicates(many, 0.97)
+    near = many @ many.T >= 0.97
+    reach = near.copy()
+    for _ in range(8):
+        reach = reach @ reach
+    assert np.array_equal(reach, group[:, None] == group[None])
+    assert group[0] == 0
+    large, _ = clustered_vectors(6_000, 16, 40, seed=3)
+    twice = np.concatenate([large, large])
+    group = near_duplicates(twice, 0.9999)
+    assert (group[:6_000] == group[6_000:]).all(), "copies are found across the partition too"
+    assert near_duplicates(many[:0]).tolist() == []
+
+
+def test_clusters_are_found_again_and_named_by_their_members(catalogue: Catalogue) -> None:
+    vectors, owner = clustered_vectors(800, 64, 6, seed=1, spread=0.5)
+    found = dp_means(vectors, 0.5)
+    assert found.max() == 5
+    for cluster in range(6):
+        assert len(set(owner[found == cluster])) == 1
+    clusters = unnamed_clusters(catalogue)
+    assert clusters
+    sizes = [len(c.findings) for c in clusters]
+    assert sizes == sorted(sizes, reverse=True)
+    members = [f for c in clusters for f in c.findings]
+    assert len(set(members)) == len(members)
+    assert set(members) <= set(catalogue.query(FindingFilter(name="unknown object")))
+    for cluster in clusters[:10]:
+        votes = [c.candidates[0].name for c in catalogue.store.findings(list(cluster.findings))]
+        assert cluster.names[0][0] == max(sorted(set(votes)), key=votes.count)
+        assert cluster.names[0][0] in SYNTHETIC_NAMES
+
+
+def test_proposals_prefer_what_is_new_large_uncertain_and_different(catalogue: Catalogue) -> None:
+    proposals = propose(catalogue, 20)
+    assert len(proposals) == 20
+    assert len({p.frame for p in proposals}) == 20
+    values = [p.value for p in proposals]
+    assert values == sorted(values, reverse=True)
+    for p in proposals:
+        assert p.value == pytest.approx(p.uncertainty * p.novelty * p.hazard * p.diversity, rel=1e-5)
+        assert catalogue.row(p.finding)["frame"] == p.frame
+        assert "nothing was reviewed yet" in p.reason
+    # Reviewing everything of one kind makes it less new.
+    kind = catalogue.row(proposals[0].finding)["found_name"]
+    look_alikes = [
+        m.finding
+        for m in search(catalogue, catalogue.store.finding(proposals[0].finding).embedding, limit=200)
+    ]
+    catalogue.decisions.append(Decision("ada", "confirm", tuple(look_alikes)))
+    catalogue.refresh()
+    after = propose(catalogue, 20)
+    assert not {p.finding for p in after} & set(look_alikes)
+    assert all("nearest" in p.reason for p in after), kind
+    assert propose(catalogue, 5, FindingFilter(status="split")) == []
+    still_open = {catalogue.row(i)["frame"] for i in catalogue.query(FindingFilter(status="open"))}
+    assert {p.frame for p in propose(catalogue, 10_000)} == still_open
+
+
+def test_diversity_keeps_copies_apart(tmp_path: Path) -> None:
+    """Of a thing seen in many frames one is proposed, then another thing."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(4):
+        Image.fromarray(colour_picture("green", box="red", size=(96, 128 + 8 * i))).save(folder / f"a{i}.png")
+    Image.fromarray(colour_picture("green", box="magenta")).save(folder / "b.png")
+    fill(folder, tmp_path / "store")
+    catalogue = open_catalogue(str(tmp_path / "store"), None)
+    first, second, *_ = propose(catalogue, 3)
+    assert {catalogue.name_of(first.finding), catalogue.name_of(second.finding)} == {"red", "magenta"}
+    matches = search(catalogue, ColourEncoder().encode_texts(["red"])[0], limit=10)
+    grouped = group_matches(catalogue, matches, 0.99)
+    assert [len(m.more) for m in grouped] == [3, 0]
+    assert catalogue.name_of(grouped[0].finding) == "red"
+
+
+def fill(folder: Path, uri: Path) -> None:
+    words = folder.parent / "words.txt"
+    words.write_text("red\nmagenta\nyellow\n")
+    run_into_store(
+        ColourEncoder.settings(names="dictionary", dictionary=str(words)),
+        [str(folder)],
+        str(uri),
+        encoder=ColourEncoder(),
+        vocabulary=colour_vocabulary("green", "blue"),
+    )
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i, box in enumerate(("red", "magenta", "yellow")):
+        Image.fromarray(colour_picture("green", box=box)).save(folder / f"{i}.png")
+    fill(folder, tmp_path / "store")
+    return tmp_path / "store"
+
+
+def test_a_text_a_picture_and_a_finding_as_the_query(
+    filled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue = open_catalogue(str(filled), None)
+    red = Image.new("RGB", (64, 64), (255, 0, 0))
+    red.save(tmp_path / "red.png")
+    [finding] = catalogue.query(FindingFilter(name="red"))
+    for query in ("something red", str(tmp_path / "red.png")):
+        found = run_search(catalogue, query, FindingFilter(), 3, encoder=ColourEncoder(), as_json=True)
+        assert found[0].finding == finding
+        assert json.loads(capsys.readouterr().out)[0]["name"] == "red"
+    found = run_search(catalogue, finding, FindingFilter(), 3, sheet=tmp_path / "sheet.jpg")
+    assert finding not in [m.finding for m in found]
+    assert len(found) == 2
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.size[0] > 900
+    with pytest.raises(StoreError, match="another here"):
+        run_search(catalogue, "red", FindingFilter(), 3, encoder=Other())
+    with pytest.raises(StoreError, match="JPEG"):
+        run_search(catalogue, finding, FindingFilter(), 3, sheet=tmp_path / "sheet.gif")
+
+
+class Other(ColourEncoder):
+    """The same, by another name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from dataclasses import replace
+
+        self.spec = replace(self.spec, fingerprint="others")
+
+
+def test_filters_of_the_command_line() -> None:
+    where = filter_from(
+        status=["open"], since="2026-05-30", until=None, condition=["weather=rain"], place="x"
+    )
+    assert (where.statuses, where.since, where.conditions) == (("open",), 1780099200.0, {"weather": "rain"})
+    for bad in ({"condition": ["rain"]}, {"since": "yesterday"}):
+        with pytest.raises(StoreError):
+            filter_from(**bad)
+
+
+def test_commands_print_tables_and_json(filled: Path) -> None:
+    line = CliRunner()
+    for arguments, told in (
+        (["mine", "--budget", "2", "--json"], '"reason"'),
+        (["mine", "--budget", "2"], "because"),
+        (["mine", "--clusters", "--at-least", "1"], "cluster"),
+        (["stores", "show"], "colours"),
+        (["stores", "show", "--json"], '"runs"'),
+        (["stores", "migrate"], "already"),
+    ):
+        place = [str(filled)] if arguments[0] == "stores" else ["--store", str(filled)]
+        done = line.invoke(app, [*arguments, *place])
+        assert done.exit_code == 0, done.output
+        assert told in done.output
+        if "--json" in arguments:
+            json.loads(done.output)
+
+
+def test_corrections_from_another_tool_come_back_as_decisions(filled: Path, tmp_path: Path) -> None:
+    """Store → results → COCO, corrected there → import: renamed, redrawn, removed, added; twice is once."""
+    run_name = ResultStore.open(filled).runs()[0].id
+    write_results(str(filled), None, run_name, tmp_path / "results", as_found=True)
+    run_export("coco", tmp_path / "results", tmp_path / "coco", pictures="", overwrite=False)
+    path = tmp_path / "coco" / "instances.json"
+    coco = json.loads(path.read_text("utf-8"))
+    categories = {c["name"]: c["id"] for c in coco["categories"]}
+    by_name = {a["category_id"]: a for a in coco["annotations"]}
+    red, magenta, yellow = (by_name[categories[n]] for n in ("red", "magenta", "yellow"))
+    red["category_id"] = categories["yellow"]
+    from clipomaly.export.masks import encode_rle
+
+    mask = np.zeros((96, 128), bool)
+    mask[30:60, 40:90] = True
+    magenta["segmentation"] = dict(encode_rle(mask))
+    added = {**yellow, "id": 999, "segmentation": dict(encode_rle(~mask & (np.arange(128) < 20)))}
+    for key in ("finding", "attributes"):
+        added.pop(key, None)
+    coco["annotations"] = [red, magenta, added]
+    path.write_text(json.dumps(coco))
+    changes = tmp_path / "changes.jsonl"
+    run_import("coco", path, tmp_path / "results", changes, pictures="", overwrite=False)
+    told = {"format": "coco", "file": str(path)}
+    import_decisions(str(filled), None, None, changes, "ada", told)
+    catalogue = open_catalogue(str(filled), None)
+    decisions = catalogue.decisions
+    assert sorted(d.kind for d in decisions.since(0)) == ["add", "reject", "rename", "reshape"]
+    ids = {catalogue.row(i)["found_name"]: i for i in catalogue.ids}
+    assert (decisions.state(ids["red"]).status, decisions.state(ids["red"]).name) == ("confirmed", "yellow")
+    assert decisions.state(ids["magenta"]).rle == dict(encode_rle(mask))
+    assert decisions.state(ids["yellow"]).status == "rejected"
+    assert "imported from coco" in decisions.state(ids["red"]).comments[0][2]
+    import_decisions(str(filled), None, None, changes, "ada", told)
+    assert decisions.count() == 4
+    # And out again, with what people decided.
+    write_results(str(filled), None, None, tmp_path / "reviewed", as_found=False)
+    rows = [json.loads(line) for line in (tmp_path / "reviewed" / "results.jsonl").read_text().splitlines()]
+    assert [[f["name"] for f in r["findings"]] for r in rows] == [["yellow"], ["magenta"], []]
+    assert rows[1]["findings"][0]["area"] == int(mask.sum())
