@@ -397,6 +397,7 @@ def test_mvtec_layout(tmp_path):
     assert (crack.name, good.name) == ("pill/crack/0", "pill/good/0")
     assert crack.label().min() == 1
     assert good.label_path is None
+    assert good.load()[1].max() == 0
     assert inspection_samples(tmp_path / "pill")[0].label().min() == 1
 
 

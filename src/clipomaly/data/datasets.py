@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clipomaly.data import defects, driving, own, road
 from clipomaly.data.driving import CITYSCAPES_TRAIN_IDS
-from clipomaly.data.samples import ANY_DEFECT, IGNORE, DataSet, Sample, read_label
+from clipomaly.data.samples import IGNORE, DataSet, Sample, read_label
 from clipomaly.data.sources import natural_key
 from clipomaly.errors import DataError
 
@@ -45,14 +45,11 @@ def open_dataset(name: str, folder: str | Path | None = None, split: str | None 
 
 def _inspection(folder: Path, split: str | None) -> list[Sample]:
     """Inspection pictures; a split such as `1,2` keeps those whose masks show only these defects."""
-    from dataclasses import replace
-
     from clipomaly.data.industrial import inspection_samples
 
     if split is not None and not all(part.isdecimal() for part in split.split(",")):
         raise DataError(f"there is no split {split!r}; give mask values such as 1,2")
-    samples = inspection_samples(folder, map(int, split.split(",")) if split else ())
-    return [replace(s, good=s.label_path is None, values=ANY_DEFECT) for s in samples]
+    return inspection_samples(folder, map(int, split.split(",")) if split else ())
 
 
 _SMIYC = "the project SegmentMeIfYouCan (Chan et al., 2021)"
