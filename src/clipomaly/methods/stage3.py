@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from clipomaly.config import SegmentSettings
 from clipomaly.errors import ConfigError
+from clipomaly.segmenters.aggregated import AggregatedSegmenter
 from clipomaly.segmenters.dense import DenseSegmenter
 from clipomaly.segmenters.masks import MaskSegmenter
 from clipomaly.segmenters.prompted import PromptedSegmenter
@@ -39,7 +40,7 @@ def _sam3(settings: SegmentSettings, temperature: float) -> Segmenter:
 
 
 def _costagg(settings: SegmentSettings, temperature: float) -> Segmenter:
-    from clipomaly.encoders.openvocab.costagg import CostAggregationModel
+    from clipomaly.encoders.openvocab.costagg import open_cost_aggregation
 
     where = settings.open_model
     if where is None:
@@ -47,7 +48,8 @@ def _costagg(settings: SegmentSettings, temperature: float) -> Segmenter:
             "open segmenter costagg needs --open-model: a folder that "
             "`clipomaly train known --decoder costagg` wrote"
         )
-    return PromptedSegmenter(CostAggregationModel(where))
+    head, _ = open_cost_aggregation(where)
+    return AggregatedSegmenter(head)
 
 
 def _folder(settings: SegmentSettings, known: str) -> str:

@@ -10,7 +10,7 @@ classes; findings are regions without names.
 
 With `--mask-decoder` i ranges over a decoder's masks with maps s_i and vectors v_i in the text space:
 
-    c_i = softmax([v_i·t …, v_i·o …, v_i·t_∅] / τ),   A = 1 − max over known columns of Σ_i s_i c_i, at least 0
+    c_i = softmax([v_i·t …, v_i·o …, v_i·t_∅] / τ),  A = 1 − max over known columns of Σ_i s_i c_i, at least 0
 
 v_i come from the decoder's text head (`clipomaly train vl4ad`); a decoder without one takes the encoder's
 vectors pooled under its masks. Without `--mask-decoder` a place of the patch grid is its own mask.
