@@ -20,7 +20,7 @@ from clipomaly.maths.grids import mask_to_grid
 from clipomaly.methods.flow_folder import FrozenFeatures, Layers
 from clipomaly.training.flow.pastes import Cutout, paste_into
 
-__all__ = ["Cache", "cell_labels", "fill_cache"]
+__all__ = ["Cache", "cache_key", "cell_labels", "crop_windows", "fill_cache"]
 
 
 def cell_labels(label: UInt8[np.ndarray, "H W"], layers: Layers) -> list[UInt8[np.ndarray, "h w"]]:
@@ -51,33 +51,67 @@ class Cache:
     """Rows and columns of each frame's first layer: frames of one shape share a batch."""
 
     def features(self, item: str) -> list[Float[np.ndarray, "h w d"]]:
-        """The layers of one frame."""
-        return [np.load(self.folder / f"{item}.{i}.npy").astype(np.float32) for i in range(self.layers)]
+        """The layers of one frame, as they lie on disk: float16, read where they are looked at."""
+        return [np.load(self.folder / f"{item}.{i}.npy", mmap_mode="r") for i in range(self.layers)]
 
     def labels(self, item: str) -> list[UInt8[np.ndarray, "h w"]]:
         """The cells' labels of one frame, a layer each."""
         with np.load(self.folder / f"{item}.labels.npz") as file:
             return [file[f"arr_{i}"] for i in range(self.layers)]
 
-    def batch(self, size: int, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Features [b, d, h, w] and labels [b, h, w] a layer, of frames of one shape."""
+    def batch(
+        self, size: int, rng: np.random.Generator, crop: float = 1.0
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Features [b, d, h, w] and labels [b, h, w] a layer, of frames of one shape.
+
+        `crop` is the share of each side that is kept, around an outlier where there is one.
+        """
         first = int(rng.integers(len(self.items)))
         alike = [i for i, s in enumerate(self.shapes) if s == self.shapes[first]]
         chosen = [first, *(int(i) for i in rng.choice(alike, size - 1, replace=len(alike) < size))]
-        flip = rng.random(size) < 0.5
-        maps = [self.features(self.items[i]) for i in chosen]
-        labels = [self.labels(self.items[i]) for i in chosen]
-        x = [
-            np.stack(
-                [(m[k][:, ::-1] if f else m[k]).transpose(2, 0, 1) for m, f in zip(maps, flip, strict=True)]
-            )
-            for k in range(self.layers)
-        ]
-        y = [
-            np.stack([la[k][:, ::-1] if f else la[k] for la, f in zip(labels, flip, strict=True)])
-            for k in range(self.layers)
-        ]
-        return x, y
+        x: list[list[np.ndarray]] = [[] for _ in range(self.layers)]
+        y: list[list[np.ndarray]] = [[] for _ in range(self.layers)]
+        for i in chosen:
+            maps, labels = self.features(self.items[i]), self.labels(self.items[i])
+            windows = crop_windows(labels, crop, rng)
+            flip = bool(rng.random() < 0.5)
+            for k, (rows, columns) in enumerate(windows):
+                part = np.asarray(maps[k][rows, columns], np.float32).transpose(2, 0, 1)
+                label = labels[k][rows, columns]
+                x[k].append(part[:, :, ::-1] if flip else part)
+                y[k].append(label[:, ::-1] if flip else label)
+        return [np.stack(rows) for rows in x], [np.stack(rows) for rows in y]
+
+
+def crop_windows(
+    labels: Sequence[UInt8[np.ndarray, "h w"]], share: float, rng: np.random.Generator
+) -> list[tuple[slice, slice]]:
+    """The same window on every layer's grid, in whole cells of the coarsest one; it holds an outlier if any.
+
+    >>> grid = np.zeros((4, 6), np.uint8)
+    >>> crop_windows([np.zeros((8, 12), np.uint8), grid], 0.5, np.random.default_rng(0))[1]
+    (slice(2, 4, None), slice(2, 5, None))
+    """
+    coarse = min(labels, key=lambda one: one.size)
+    size = [max(2, min(n, round(n * share))) for n in coarse.shape]
+    cells = np.argwhere(coarse == 1)
+    start = []
+    middle = cells[int(rng.integers(len(cells)))] if len(cells) else None
+    for axis in (0, 1):
+        last = coarse.shape[axis] - size[axis]
+        low, high = 0, last
+        if middle is not None:
+            low, high = max(0, int(middle[axis]) - size[axis] + 1), min(last, int(middle[axis]))
+        start.append(int(rng.integers(low, high + 1)))
+    out = []
+    for label in labels:
+        scale = [label.shape[axis] / coarse.shape[axis] for axis in (0, 1)]
+        rows, columns = (
+            slice(round(start[axis] * scale[axis]), round((start[axis] + size[axis]) * scale[axis]))
+            for axis in (0, 1)
+        )
+        out.append((rows, columns))
+    return out
 
 
 def fill_cache(

@@ -46,6 +46,8 @@ class Recipe:
     batch: int = 4
     rate: float = 5e-4
     decay: float = 1e-5
+    crop: float = 0.5
+    """Share of a frame's sides that a step sees."""
     versions: int = 2
     """Versions of each frame, with other pastes."""
     seed: int = 0
@@ -93,14 +95,13 @@ def fit_flows(
         rng = np.random.default_rng([recipe.seed, 7, step])
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate * rate_at(step)
-        x, y = caches["train"].batch(recipe.batch, rng)
+        x, y = caches["train"].batch(recipe.batch, rng, recipe.crop)
         flows.train()
         losses = step_losses(
-            flows, [torch.from_numpy(m) for m in x], [torch.from_numpy(m) for m in y], recipe
+            flows, [torch.from_numpy(m) for m in x], [torch.from_numpy(m) for m in y], recipe, exposed
         )
-        total = losses["total"] if exposed else losses["nll"]
         optimiser.zero_grad()
-        total.backward()
+        losses["total"].backward()
         nn.utils.clip_grad_norm_(flows.parameters(), 5.0)
         optimiser.step()
         for name, value in losses.items():
@@ -137,8 +138,13 @@ def fit_flows(
     return flows.eval(), history
 
 
-def step_losses(flows: Flows, x: Sequence[Tensor], y: Sequence[Tensor], recipe: Recipe) -> dict[str, Tensor]:
-    """Every term of the loss on one batch; `nll` is that of a place and channel, `density` its term."""
+def step_losses(
+    flows: Flows, x: Sequence[Tensor], y: Sequence[Tensor], recipe: Recipe, exposed: bool = True
+) -> dict[str, Tensor]:
+    """Every term of the loss on one batch; `nll` is that of a place and channel, `density` its term.
+
+    Without outliers (`exposed` false) the likelihood is all there is.
+    """
     passed = flows(x)
     places = sum(float((label == 0).sum()) * m.shape[1] for m, label in zip(x, y, strict=True)) / len(x[0])
     likelihood = sum(
@@ -148,6 +154,9 @@ def step_losses(flows: Flows, x: Sequence[Tensor], y: Sequence[Tensor], recipe: 
         ),
         torch.zeros(()),
     )
+    nll = likelihood / max(1.0, places)
+    if not exposed:
+        return {"total": nll, "nll": nll}
     contrast = torch.zeros(())
     for flow, z, label in zip(flows.layers, passed.z, y, strict=True):
         vectors, kinds = balanced_sample(flow.embed(z), label, recipe.samples)  # type: ignore[operator]
@@ -157,7 +166,7 @@ def step_losses(flows: Flows, x: Sequence[Tensor], y: Sequence[Tensor], recipe: 
     density = recipe.alpha * likelihood
     return {
         "total": density + contrast + head,
-        "nll": likelihood / max(1.0, places),
+        "nll": nll,
         "density": density,
         "contrast": contrast,
         "head": head,
@@ -169,7 +178,8 @@ def _passes(flows: Flows, cache: Cache) -> list[tuple[Passed, Tensor, list[np.nd
     out = []
     with torch.no_grad():
         for item in cache.items:
-            passed = flows([torch.from_numpy(m.transpose(2, 0, 1)[None]) for m in cache.features(item)])
+            maps = [np.asarray(m, np.float32).transpose(2, 0, 1) for m in cache.features(item)]
+            passed = flows([torch.from_numpy(np.ascontiguousarray(m))[None] for m in maps])
             head = torch.softmax(flows.outlier(passed), dim=1)[:, 1]
             out.append((passed, head, cache.labels(item)))
     return out

@@ -20,7 +20,7 @@ def write_curves(out: Path, history: Sequence[Mapping[str, float]]) -> Path | No
     at = [row["step"] for row in history]
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    for name in ("contrast", "head", "density"):
+    for name in [k for k in ("contrast", "head", "density") if k in history[0]]:
         left.plot(at, [row[name] for row in history], label=name)
     left.set_title("terms of the loss")
     middle.plot(at, [row["nll"] for row in history], label="training")

@@ -61,7 +61,7 @@ class Trained:
 
 
 def find_data(
-    frames: Sequence[str], validation: Sequence[str], outliers: Path | None, *, most_held: int = 60
+    frames: Sequence[str], validation: Sequence[str], outliers: Path | None, *, most_held: int = 32
 ) -> Data:
     """List the frames; without frames of their own for validation every tenth is held apart."""
     every = _pictures(frames)
@@ -89,7 +89,7 @@ def train_flow(
     out: Path,
     *,
     say: Callable[[str], object] = lambda text: None,
-    every: int = 100,
+    every: int | None = None,
 ) -> Trained:
     """Run all stages; what is there already is kept."""
     out.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,6 @@ def train_flow(
     # Every fifth thing is kept for the held-apart frames: nothing pasted there was ever trained on.
     apart = cutouts[::5]
     shown = [c for i, c in enumerate(cutouts) if i % 5]
-    key = cache_key(config.name, config.layers, config.long_side, recipe.versions, recipe.seed, data)
     caches = {
         "train": (data.frames, shown, recipe.versions if cutouts else 1, recipe.seed),
         "held": (data.held, apart, 1, recipe.seed + 1),
@@ -110,10 +109,13 @@ def train_flow(
     filled: dict[str, Cache] = {}
     for name, (frames, things, versions, seed) in caches.items():
         step = _counter(f"features of {name} frames", len(frames) * versions, say)
+        key = cache_key(config.name, config.layers, config.long_side, versions, seed, frames, len(things))
         filled[name] = fill_cache(
-            out / "cache" / f"{key}-{name}", frames, features, things, versions=versions, seed=seed, step=step
+            out / "cache" / f"{name}-{key}", frames, features, things, versions=versions, seed=seed, step=step
         )
-    flows, history = fit_flows(recipe, config.widths, filled, out, bool(cutouts), say, every)
+    flows, history = fit_flows(
+        recipe, config.widths, filled, out, bool(cutouts), say, every or max(1, recipe.steps // 6)
+    )
     scores = validate(flows, filled["held"]) if cutouts else {}
     policies = {k: v["ap"] for k, v in scores.items()}
     best = max(policies, key=lambda k: policies[k]) if policies else "nll"
@@ -131,7 +133,8 @@ def train_flow(
             "validation": scores,
         },
     )
-    example = [m[None] for m in filled["ordinary"].features(filled["ordinary"].items[0])]
+    item = filled["ordinary"].items[0]
+    example = [np.asarray(m, np.float32)[None] for m in filled["ordinary"].features(item)]
     differences["flow.onnx"] = write_flow(flows, bool(cutouts), example, out)
     (out / CONFIG_FILE).write_text(config.to_json(), "utf-8")
     thresholds = _thresholds(out, config, data.held)
