@@ -2,10 +2,10 @@
 
     python tools/measure_store.py latency FOLDER --findings 100000
     python tools/measure_store.py index FOLDER --findings 1000000
-    python tools/measure_store.py together FOLDER --seconds 300 --deciders 3
+    python tools/measure_store.py together FOLDER --seconds 300
 
-Figures are of made-up vectors around centres (`clipomaly.store.synthetic`). Wall time of this machine, and the
-process's own CPU time beside it, which other work disturbs less. `index` makes vectors and frames only.
+Figures are of made-up vectors around centres (`clipomaly.store.synthetic`): wall time of this machine, and
+the process's own CPU time beside it, which other work disturbs less. `index` makes vectors and frames only.
 """
 
 from __future__ import annotations
@@ -137,10 +137,6 @@ def index(folder: Path, findings: int, width: int) -> None:
     recall = np.mean([len(a & b) / 20 for a, b in zip(exact, found, strict=True)])
     top1 = np.mean([space.nearest(q, 1)[0][0] in e for q, e in zip(queries, exact, strict=True)])
     print(f"recall of the 20 nearest {recall:.3f}; nearest among the true 20 {top1:.3f}")
-    if len(space) * width * 4 < 3 << 30:
-        space.memory = 3 << 30
-        timed("exact in memory: first (loads)", lambda: space.nearest(queries[0], 20))
-        timed("exact in memory", lambda: space.nearest(queries[next(at) % 50], 20), 9)
 
 
 def write_for(folder: str, who: int, until: float) -> int:
@@ -217,8 +213,8 @@ def together(folder: Path, seconds: float, writers: int, deciders: int, url: str
     keys = {d.key for d in everything}
     followed += [d.id for d in decisions.since(followed[-1] if followed else 0)]
     in_order = followed == [d.id for d in everything]
-    print(f"{seconds:.0f} s: {writers} writers {frames} frames, {deciders} deciders {made_decisions} decisions, "
-          f"{looks} looks by a reader")  # fmt: skip
+    print(f"{seconds:.0f} s: {writers} writers {frames} frames, {deciders} deciders {made_decisions} "
+          f"decisions, {looks} looks by a reader")  # fmt: skip
     print(f"frames: {len(names)} of {len(wanted)}, lost {len(wanted - names.keys())}, "
           f"double {sum(n - 1 for n in names.values())}")  # fmt: skip
     print(f"findings: {len(ids)} of {3 * len(wanted)}, double {sum(n - 1 for n in ids.values())}; "

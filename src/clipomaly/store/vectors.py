@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VectorSpace"]
 
-MEMORY = 1 << 30
+MEMORY = 1 << 29
 """Bytes of vectors that are held in memory at most."""
 _INDEX_FROM = 10_000
 _EXACT_UP_TO = 50_000
@@ -119,10 +119,7 @@ class VectorSpace:
         place = _places(self._ids, wanted)
         new = np.flatnonzero(place < 0)
         if len(new) > 2_000 or len(new) > 0.1 * len(wanted):
-            table = self.store.rows(self.name)
-            keep = self._live(table)
-            self._ids = table["id"].to_numpy()[keep]
-            self._matrix = vectors_of(table)[keep]
+            self._ids, self._matrix = self._read_all(len(wanted))
             return
         matrix = np.empty((len(wanted), self.width), np.float32)
         matrix[place >= 0] = self._matrix[place[place >= 0]]
@@ -134,16 +131,36 @@ class VectorSpace:
             matrix[_places(wanted, found)] = vectors_of(table)[keep]
         self._ids, self._matrix = wanted, matrix
 
+    def _read_all(self, count: int) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
+        """Everything anew, piece by piece: never more than the result and one piece in memory."""
+        from clipomaly.store.rows import vectors_of
+
+        matrix = np.empty((count, self.width), np.float32)
+        ids: list[np.ndarray] = []
+        filled = 0
+        chosen = self._chosen()
+        batches = self.store.table(self.name).search().select(["id", "attempt", "vector"]).limit(None)
+        for batch in batches.to_batches(16_384):
+            table = pa.Table.from_batches([batch])
+            keep = _matches(table, chosen)
+            part = vectors_of(table)[keep]
+            if filled + len(part) > len(matrix):  # a writer has added some meanwhile
+                matrix = np.concatenate([matrix[:filled], np.empty((len(part) * 2, self.width), np.float32)])
+            matrix[filled : filled + len(part)] = part
+            ids.append(table["id"].to_numpy()[keep])
+            filled += len(part)
+        return np.concatenate(ids) if ids else np.zeros(0, object), matrix[:filled]
+
     def _live(self, table: pa.Table) -> Bool[np.ndarray, " n"]:
         """Rows of finished frames' attempts: a finding's id begins with its frame's."""
+        return _matches(table, self._chosen())
+
+    def _chosen(self) -> tuple[pa.Array, pa.Array]:
+        """Finished frames and the attempt that counts of each."""
         from clipomaly.store.results import first_attempts
 
         frames = first_attempts(self.store.rows("frames", columns=["id", "attempt"]))
-        frame = pc.utf8_slice_codeunits(table["id"], 0, 16)
-        where = pc.index_in(frame, value_set=frames["id"].combine_chunks())
-        chosen = pc.take(frames["attempt"].combine_chunks(), where.combine_chunks())
-        same = pc.fill_null(pc.equal(chosen, table["attempt"].combine_chunks()), False)
-        return np.asarray(same.to_numpy(zero_copy_only=False), bool)
+        return frames["id"].combine_chunks(), frames["attempt"].combine_chunks()
 
     # --- index ----------------------------------------------------------------------------------------------
 
@@ -197,6 +214,15 @@ class VectorSpace:
 
 PROBES = 40
 REFINE = 10
+
+
+def _matches(table: pa.Table, chosen: tuple[pa.Array, pa.Array]) -> Bool[np.ndarray, " n"]:
+    """Rows whose attempt is the one that counts of their frame; a finding's id begins with its frame's."""
+    if not table.num_rows:
+        return np.zeros(0, bool)
+    where = pc.index_in(pc.utf8_slice_codeunits(table["id"], 0, 16), value_set=chosen[0])
+    same = pc.equal(pc.take(chosen[1], where), table["attempt"])
+    return np.asarray(pc.fill_null(same, False).to_numpy(zero_copy_only=False), bool)
 
 
 def _places(have: np.ndarray, wanted: Collection[str] | np.ndarray) -> np.ndarray:
