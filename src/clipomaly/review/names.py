@@ -10,6 +10,7 @@ from clipomaly.review import wire
 from clipomaly.review.desk import Desk
 from clipomaly.review.pictures import finding_color
 from clipomaly.store.decisions import Decision
+from clipomaly.store.evidence import Evidence
 from clipomaly.store.taxonomy import NameEntry, Rules, Taxonomy, base_vocabulary
 from clipomaly.store.taxonomy_file import taxonomy_toml
 from clipomaly.vocabulary import Vocabulary
@@ -74,6 +75,7 @@ class NameDesk:
             "confirmed_frames": e.confirmed_frames,
             "confirmers": list(e.confirmers),
             "unmet": self.rules.unmet(e),
+            "lacks": _lacks(self.rules, e),
             "reason": entry.reason,
             "by": entry.by,
             "at": wire.time_text(entry.at),
@@ -121,6 +123,21 @@ def _rules_text(rules: Rules) -> str:
         if count:
             parts.append(f"{lead} {count} {what if count == 1 else many}")
     return "confirmed " + ", ".join(parts) if parts else "no rules"
+
+
+def _lacks(rules: Rules, evidence: Evidence) -> str:
+    """What is missing, short.
+
+    >>> _lacks(Rules(min_frames=3), Evidence(confirmed_frames=1, confirmers=("ada",)))
+    '1 of 3 frames'
+    """
+    rows = (
+        (evidence.confirmed_frames, rules.min_frames, "frames"),
+        (evidence.confirmed_places, rules.min_places, "places"),
+        (evidence.confirmed_days, rules.min_days, "days"),
+        (len(evidence.confirmers), rules.min_confirmers, "people"),
+    )
+    return ", ".join(f"{have} of {need} {what}" for have, need, what in rows if have < need)
 
 
 def _change(decision: Decision, by_id: dict[int, Decision]) -> dict[str, Any]:

@@ -181,7 +181,7 @@ class Guard:
             )
             return
         body = _Body(receive, self.policy.max_body)
-        sending = _Headers(send, private=scope["path"].startswith("/picture/"))
+        sending = _Headers(send, body, private=scope["path"].startswith("/picture/"))
         try:
             await self.app(scope, body, sending)
         except _TooLarge:
@@ -236,12 +236,14 @@ class _Body:
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
         self._left = limit
+        self.over = False
 
     async def __call__(self) -> MutableMapping[str, Any]:
         message = await self._receive()
         if message["type"] == "http.request":
             self._left -= len(message.get("body", b""))
             if self._left < 0:
+                self.over = True
                 raise _TooLarge
         return message
 
@@ -249,14 +251,19 @@ class _Body:
 class _Headers:
     """Adds the headers to every answer."""
 
-    def __init__(self, send: Send, private: bool) -> None:
+    def __init__(self, send: Send, body: _Body | None = None, *, private: bool = False) -> None:
         self._send = send
+        self._body = body
         self._private = private
         self.started = False
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            if self._body is not None and self._body.over:
+                message["status"] = (
+                    413  # a framework takes the end of reading for a body that it cannot parse
+                )
             have = {key for key, _ in message["headers"]}
             more = dict(_HEADERS)
             if not (self._private and message["status"] == 200):
@@ -270,7 +277,7 @@ class _Headers:
 
 async def _answer(send: Send, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:
     body = json.dumps({"error": text}).encode() if text else b""
-    await _Headers(send, private=False)(
+    await _Headers(send)(
         {
             "type": "http.response.start",
             "status": status,

@@ -100,6 +100,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind(address)
     except OSError as error:
         raise OutputError(
-            f"cannot listen on {host}:{port} ({error.strerror or error}): choose another --port, 0 for a free one"
+            f"cannot listen on {host}:{port} ({error.strerror or error}): choose another --port (0: any)"
         ) from error
     return listening

@@ -72,11 +72,12 @@ function keepReviewer(name) {
   document.cookie = `${COOKIE}=${encodeURIComponent(name)}; path=/; max-age=31536000; samesite=strict`;
   $("reviewer").textContent = name;
 }
+// Before anything else writes the address anew.
+const address = new URL(location.href), given = address.searchParams.get("who")?.trim().slice(0, 80);
+if (given) {
+  keepReviewer(given); address.searchParams.delete("who"); history.replaceState(null, "", address);
+}
 export async function needReviewer(again = false) {
-  const address = new URL(location.href), given = address.searchParams.get("who")?.trim().slice(0, 80);
-  if (given) {
-    keepReviewer(given); address.searchParams.delete("who"); history.replaceState(null, "", address);
-  }
   let name = reviewer();
   while (!name || again) {
     const asked = await ask({ title: "Who reviews?", label: "Your name", value: name, options: (await open()).reviewers, must: !name, note: "It stands with your decisions and is kept in a cookie." });

@@ -101,12 +101,12 @@ async function surroundings(f, mine) {
   clipFrames = clip.frames; clipAt = clipFrames.findIndex((x) => x.id === f.frame.id);
   $("clip").hidden = clipFrames.length < 2;
   $("clip").replaceChildren(...clipFrames.map((x, i) => make("button", { type: "button", "aria-pressed": String(i === clipAt), title: x.title, on: { click: () => step(i - clipAt) } },
-    make("img", { src: picture("frame", x.id, "&size=small"), alt: x.id === f.frame.id ? "This frame" : `Frame ${x.title}`, loading: "lazy" }), make("span", {}, i === clipFrames.findIndex((y) => y.id === f.frame.id) ? "this frame" : signed(x, f)))));
+    make("img", { src: picture("frame", x.id, "&size=small"), alt: x.id === f.frame.id ? "This frame" : `Frame ${x.title}`, loading: "lazy" }), make("span", {}, x.id === f.frame.id ? "this frame" : signed(x, f)))));
   $("similar").replaceChildren(...(similar.findings.length ? similar.findings.map((s) => make("button", { type: "button", title: `${s.label}, similarity ${small(s.similarity)}`, on: { click: () => jump(s.id) } },
     make("img", { src: picture("crop", s.id), alt: "", loading: "lazy" }), make("span", { class: "name" }, s.label), make("span", { class: "row" }, badge(s.status), make("span", { class: "soft" }, small(s.similarity))))) : [make("p", { class: "soft" }, "None.")]));
 }
 function signed(x, f) {
-  if (x.time != null && f.frame.time != null && x.time !== f.frame.time) { const d = x.time - f.frame.time; return `${d > 0 ? "+" : "−"}${Math.abs(d).toFixed(1)} s`; }
+  if (x.seconds != null && f.frame.seconds != null && x.seconds !== f.frame.seconds) { const d = x.seconds - f.frame.seconds; return `${d > 0 ? "+" : "−"}${Math.abs(d).toFixed(1)} s`; }
   const d = x.index - f.frame.index; return `${d > 0 ? "+" : "−"}${Math.abs(d)}`;
 }
 async function step(by) {

@@ -1,0 +1,411 @@
+"""The review app without a browser: lists, decisions, pictures, groups, names and figures."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("lancedb", reason="the extra [store] is not installed")
+pytest.importorskip("fastapi", reason="the extra [review] is not installed")
+
+from PIL import Image
+from starlette.testclient import TestClient
+
+from clipomaly.review import pages
+from clipomaly.review.pictures import finding_color, mask_box
+from clipomaly.store.decisions import Decisions, decisions_url
+from clipomaly.store.results import ResultStore
+from clipomaly.store.taxonomy import Rules
+from clipomaly.vocabulary import load_vocabulary
+
+from .review_store import FINDINGS, client_of, make_store
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_store(tmp_path_factory.mktemp("review") / "store")
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "store"))
+
+
+@pytest.fixture
+def client(folder: Path) -> Iterator[TestClient]:
+    with client_of(folder) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def reader(made: Path) -> Iterator[TestClient]:
+    """For tests that decide nothing."""
+    with client_of(made) as client:
+        yield client
+
+
+def ids_of(client: TestClient, query: str = "status=open&limit=500") -> list[str]:
+    return client.get(f"/api/queue?{query}").json()["ids"]
+
+
+def decide(client: TestClient, kind: str, findings: list[str], who: str = "ada", **more: object) -> dict:
+    answer = client.post("/api/decisions", json={"who": who, "kind": kind, "findings": findings, **more})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+# --- lists --------------------------------------------------------------------------------------------------
+
+
+def test_queue_comes_by_score_and_in_pages(reader: TestClient) -> None:
+    whole = ids_of(reader)
+    pages_ = [ids_of(reader, f"status=open&limit=10&offset={n}") for n in range(0, FINDINGS, 10)]
+    assert [i for page in pages_ for i in page] == whole
+    assert len(set(whole)) == FINDINGS
+    scores = [reader.get(f"/api/findings/{i}").json()["score"] for i in whole[:5]]
+    assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "good"),
+    [
+        ("min_score=0.6", lambda f: f["score"] >= 0.6),
+        ("max_score=0.6", lambda f: f["score"] <= 0.6),
+        ("min_area=2000", lambda f: f["area"] >= 2000),
+        ("text=tyre", lambda f: "tyre" in f["label"]),
+        ("camera=camera%200", lambda f: True),
+        ("condition=weather%3Dclear", lambda f: True),
+        ("camera=nobody", lambda f: False),
+        ("condition=weather%3Dsnow", lambda f: False),
+        ("until=2000-01-01", lambda f: False),
+        ("since=2000-01-01", lambda f: True),
+    ],
+)
+def test_filters_leave_what_they_say(reader: TestClient, query: str, good) -> None:  # type: ignore[no-untyped-def]
+    everything = reader.get("/api/grid?limit=500").json()["findings"]
+    kept = reader.get(f"/api/grid?limit=500&{query}").json()
+    assert {f["id"] for f in kept["findings"]} == {f["id"] for f in everything if good(f)}
+    assert kept["total"] == len(kept["findings"])
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["status=lost", "min_score=high", "min_score=nan", "since=yesterday", "order=colour", "condition=rain"],
+)
+def test_a_filter_that_is_none_says_so(reader: TestClient, query: str) -> None:
+    answer = reader.get(f"/api/queue?{query}")
+    assert answer.status_code == 409
+    assert len(answer.json()["error"]) > 10
+
+
+def test_a_finding_shows_its_evidence_clip_and_look_alikes(reader: TestClient, made: Path) -> None:
+    first = ids_of(reader)[0]
+    stored = ResultStore.open(made).finding(first)
+    found = reader.get(f"/api/findings/{first}").json()
+    assert [(c["name"], c["source"]) for c in found["candidates"]] == [
+        (c.name, c.source) for c in stored.candidates
+    ]
+    assert tuple(found["box"]) == stored.box
+    assert len(found["others"]) == 3  # the made-up frames hold four each
+    clip = reader.get(f"/api/findings/{first}/clip").json()["frames"]
+    assert found["frame"]["id"] in [f["id"] for f in clip]
+    assert [f["index"] for f in clip] == sorted(f["index"] for f in clip)
+    near = reader.get(f"/api/findings/{first}/similar").json()["findings"]
+    assert len(near) == 9
+    assert first not in [f["id"] for f in near]
+    assert [f["similarity"] for f in near] == sorted((f["similarity"] for f in near), reverse=True)
+
+
+# --- deciding -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "status"),
+    [
+        ("confirm", {}, "confirmed"),
+        ("rename", {"name": "wheel chock"}, "confirmed"),
+        ("reject", {"reason": "shadow"}, "rejected"),
+        ("split", {}, "split"),
+        ("ignore", {}, "ignored"),
+        ("assign", {"name": "bob"}, "assigned"),
+        ("comment", {"comment": "wet"}, "open"),
+    ],
+)
+def test_a_decision_holds_and_can_be_undone(
+    client: TestClient, folder: Path, kind: str, more: dict, status: str
+) -> None:
+    first = ids_of(client)[0]
+    before = client.get(f"/api/findings/{first}").json()
+    answer = decide(client, kind, [first], **more)
+    assert answer["counts"][status] >= 1
+    after = client.get(f"/api/findings/{first}").json()
+    assert after["status"] == status
+    assert after["label"] == (more["name"] if kind == "rename" else before["label"])
+    assert [(d["who"], d["kind"]) for d in after["history"]] == [("ada", kind)]
+    assert (first in ids_of(client)) == (status == "open")
+    undone = client.post("/api/undo", json={"who": "ada"}).json()["undone"]
+    assert undone["kind"] == kind
+    assert undone["findings"] == [first]
+    back = client.get(f"/api/findings/{first}").json()
+    assert back["status"] == "open"
+    assert back["label"] == before["label"]
+    assert [d["holds"] for d in back["history"] if d["kind"] == kind] == [False]
+    assert client.post("/api/undo", json={"who": "ada"}).json()["undone"] is None
+    assert len(Decisions.open(decisions_url(folder)).since()) == 2, "nothing is overwritten"
+
+
+def test_a_decision_sent_twice_counts_once(client: TestClient, folder: Path) -> None:
+    first = ids_of(client)[0]
+    for _ in range(2):
+        decide(client, "confirm", [first], key="retry-1")
+    assert len(Decisions.open(decisions_url(folder)).since()) == 1
+
+
+def test_bulk_by_filter_decides_the_view_and_no_more(client: TestClient) -> None:
+    view = client.get("/api/grid?status=open&max_score=0.6&limit=500").json()
+    body = {
+        "who": "ada",
+        "kind": "reject",
+        "reason": "marking",
+        "filter": {"status": ["open"], "max_score": ["0.6"]},
+        "expected": view["total"] - 1,
+    }
+    refused = client.post("/api/decisions", json=body)
+    assert refused.status_code == 409, "the view is larger than the reviewer was told"
+    assert len(ids_of(client)) == FINDINGS
+    done = client.post("/api/decisions", json={**body, "expected": view["total"]}).json()
+    assert done["count"] == view["total"]
+    assert set(ids_of(client)) == set(ids_of(client, "limit=500")) - {f["id"] for f in view["findings"]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"who": "", "kind": "confirm", "findings": ["a"]},
+        {"who": "a\nb", "kind": "confirm", "findings": ["a"]},
+        {"who": "x" * 81, "kind": "confirm", "findings": ["a"]},
+        {"who": "ada", "kind": "promote", "findings": ["a"]},
+        {"who": "ada", "kind": "confirm", "findings": []},
+        {"who": "ada", "kind": "confirm", "findings": ["a"] * 5001},
+        {"who": "ada", "kind": "confirm", "findings": ["../x"]},
+        {"who": "ada", "kind": "confirm", "findings": ["a"], "filter": {}},
+        {"who": "ada", "kind": "confirm", "findings": ["a"], "at": 3},
+        {"who": "ada", "kind": "reject", "findings": ["FIRST"]},
+        {"who": "ada", "kind": "reject", "findings": ["FIRST"], "reason": "because"},
+        {"who": "ada", "kind": "rename", "findings": ["FIRST"]},
+        {"who": "ada", "kind": "confirm", "findings": ["0000000000000000-000"]},
+    ],
+)
+def test_a_decision_that_is_none_is_refused(client: TestClient, folder: Path, body: dict) -> None:
+    first = ids_of(client)[0]
+    body["findings"] = [first if f == "FIRST" else f for f in body["findings"]]
+    answer = client.post("/api/decisions", json=body)
+    assert answer.status_code in (404, 409, 422)
+    assert answer.json()["error"]
+    assert Decisions.open(decisions_url(folder)).count() == 0
+
+
+def test_reviewers_see_each_other(client: TestClient) -> None:
+    first, second = ids_of(client)[:2]
+    start = client.get("/api/live?status=open&who=bob").json()
+    assert start["changed"] == []
+    client.get(f"/api/live?who=ada&looking={second}")
+    decide(client, "reject", [first], reason="shadow")
+    news = client.get(f"/api/live?status=open&who=bob&after={start['revision']}").json()
+    [row] = news["changed"]
+    assert (row["id"], row["who"], row["status"], row["leaves"]) == (first, "ada", "rejected", True)
+    assert news["looking"] == {"ada": second}
+    assert news["counts"]["rejected"] == 1
+    client.post("/api/undo", json={"who": "ada"})
+    [row] = client.get(f"/api/live?status=open&who=bob&after={news['revision']}").json()["changed"]
+    assert (row["id"], row["status"], row["leaves"]) == (first, "open", False)
+    assert client.get("/api/session").json()["reviewers"] == ["ada"]
+
+
+def test_decisions_made_elsewhere_arrive(client: TestClient, folder: Path) -> None:
+    from clipomaly.store.decisions import Decision
+
+    first = ids_of(client)[0]
+    other = Decisions.open(decisions_url(folder))
+    other.append(Decision("carol", "ignore", (first,)))
+    deadline = time.monotonic() + 10
+    while first in ids_of(client) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert first not in ids_of(client)
+
+
+# --- pictures -----------------------------------------------------------------------------------------------
+
+
+def test_the_mask_is_exact(reader: TestClient, made: Path) -> None:
+    store = ResultStore.open(made)
+    for finding in [store.finding(i) for i in ids_of(reader)[:4]]:
+        answer = reader.get(f"/picture/mask/{finding.id}")
+        assert answer.headers["content-type"] == "image/png"
+        shown = np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGBA")).astype(int)
+        mask = finding.mask()
+        x0, y0, x1, y1 = mask_box(finding.box, (mask.shape[0], mask.shape[1]))
+        colored = (shown[..., :3] == finding_color(finding.name)).all(axis=-1) & (shown[..., 3] > 0)
+        assert np.array_equal(colored, mask[y0:y1, x0:x1])
+        assert reader.get(f"/api/findings/{finding.id}").json()["mask_box"] == [x0, y0, x1, y1]
+
+
+def test_pictures_of_frames(reader: TestClient, made: Path) -> None:
+    store = ResultStore.open(made)
+    frame = next(f for f in store.frames() if f.copy)
+    for size, shape in (("shown", (640, 360)), ("full", (640, 360)), ("small", (320, 180))):
+        answer = reader.get(f"/picture/frame/{frame.id}?size={size}")
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert "immutable" in answer.headers["cache-control"]
+        assert Image.open(io.BytesIO(answer.content)).size == shape
+    heat = np.asarray(Image.open(io.BytesIO(reader.get(f"/picture/score/{frame.id}").content)))
+    score = store.score_map(frame.id)
+    assert score is not None
+    assert heat.shape == (*score.shape, 4)
+    order = np.argsort(score.ravel())
+    alpha = heat[..., 3].ravel()
+    assert alpha[order[-1]] > alpha[order[0]], "high scores cover the picture more than low ones"
+
+
+def test_a_picture_that_is_gone_is_told(reader: TestClient, made: Path) -> None:
+    frame = next(f for f in ResultStore.open(made).frames() if not f.copy)
+    answer = reader.get(f"/picture/frame/{frame.id}")
+    assert answer.status_code == 404
+    assert "does not exist" in answer.json()["error"]
+    assert "immutable" not in answer.headers["cache-control"]
+
+
+# --- groups, names, figures ---------------------------------------------------------------------------------
+
+
+def test_groups_are_filters(client: TestClient) -> None:
+    deadline = time.monotonic() + 20
+    while (found := client.get("/api/groups?status=open").json())["making"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert found["groups"]
+    group = found["groups"][0]
+    members = client.get(f"/api/grid?status=open&cluster={group['id']}&limit=500").json()
+    assert members["total"] == group["size"] >= 2
+    decide(client, "confirm", [f["id"] for f in members["findings"]])
+    after = client.get("/api/groups?status=open").json()["groups"]
+    assert group["id"] not in [g["id"] for g in after]
+
+
+def test_a_name_goes_from_candidate_to_class(folder: Path, tmp_path: Path) -> None:
+    with client_of(folder, rules=Rules(min_frames=2)) as client:
+        ids = ids_of(client)
+        other = next(i for i in ids if i[:16] != ids[0][:16])  # of another frame
+        decide(client, "rename", [ids[0]], name="wheel block")
+        decide(client, "rename", [other], name="Wheel Chock")
+        page = client.get("/api/taxonomy").json()
+        row = next(e for e in page["candidates"] if e["name"] == "wheel block")
+        assert row["lacks"] == "1 of 2 frames"
+        body = {"who": "ada", "name": "wheel block"}
+        refused = client.post("/api/taxonomy", json={**body, "kind": "promote"})
+        assert refused.status_code == 409
+        assert "not ready" in refused.json()["error"]
+        merged = client.post("/api/taxonomy", json={**body, "kind": "merge", "other": "wheel chock"})
+        assert "wheel block" not in [e["name"] for e in merged.json()["candidates"]]
+        assert client.get(f"/api/findings/{ids[0]}").json()["label"] == "wheel chock"
+        forced = client.post(
+            "/api/taxonomy", json={"who": "ada", "name": "tyre", "kind": "promote", "force": True}
+        ).json()
+        assert forced["approved"][0]["forced"] is True
+        done = client.post("/api/taxonomy", json={"who": "ada", "name": "wheel chock", "kind": "promote"})
+        assert [e["forced"] for e in done.json()["approved"] if e["name"] == "wheel chock"] == [False]
+        client.post(
+            "/api/taxonomy", json={"who": "bob", "name": "deer", "kind": "reject", "reason": "shadow"}
+        )
+        answer = client.get("/api/taxonomy/export")
+        assert re.fullmatch(
+            r'attachment; filename="cityscapes-v\d+\.toml"', answer.headers["content-disposition"]
+        )
+        path = tmp_path / "exported.toml"
+        path.write_bytes(answer.content)
+        vocabulary = load_vocabulary(str(path))
+        chock = next(k for k in vocabulary.known if k.name == "wheel chock")
+        assert "wheel block" in chock.synonyms
+        assert "deer" in [r.name for r in vocabulary.rejected]
+        taken = client.post("/api/taxonomy", json={"who": "bob", "name": "tyre", "kind": "undo"}).json()
+        assert [e["name"] for e in taken["approved"]] == ["wheel chock"]
+        assert taken["changes"][0]["text"].startswith("took back: promoted tyre, against the rules")
+
+
+def test_figures_agree_with_the_store(client: TestClient) -> None:
+    ids = ids_of(client)
+    decide(client, "confirm", ids[:3])
+    decide(client, "reject", ids[3:5], who="bob", reason="reflection")
+    page = client.get("/api/statistics").json()
+    assert page["totals"] == {
+        "runs": 1, "frames": FINDINGS // 4, "findings": FINDINGS, "decided": 5, "confirmed": 3, "rejected": 2,
+    }  # fmt: skip
+    assert {k: sum(v) for k, v in page["histogram"]["groups"].items()} == {
+        "confirmed": 3, "turned down": 2, "open": FINDINGS - 5,
+    }  # fmt: skip
+    assert page["reasons"] == {"reflection": 2}
+    assert {r["who"]: r["kinds"] for r in page["reviewers"]} == {"ada": {"confirm": 1}, "bob": {"reject": 1}}
+    assert sum(n["findings"] for n in page["names"]) <= FINDINGS
+
+
+# --- the pages' files ---------------------------------------------------------------------------------------
+
+
+def test_every_element_that_scripts_name_is_there() -> None:
+    for name in pages.PAGES:
+        html = pages.page(name)
+        there = set(re.findall(r'id="([^"]+)"', html))
+        scripts = ["common.js", f"{name}.js"]
+        if name in ("queue", "grid"):
+            scripts += ["filters.js", "decide.js"]
+        if name == "queue":
+            scripts.append("viewer.js")
+        for script in scripts:
+            text = pages.assets()[script].data.decode()
+            wanted = set(re.findall(r'\$\("([^"]+)"\)', text))
+            assert wanted <= there, f"{name}: {script} names {wanted - there}"
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=|https?://(?!www\.w3\.org)", html)
+        assert "{" not in re.sub(r"\{[^}]*\}", "", html), "a place in the shell was not filled"
+
+
+def test_assets_bring_nothing_from_the_network_and_write_no_markup() -> None:
+    for name, asset in pages.assets().items():
+        text = asset.data.decode()
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), name
+        for sink in (
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "eval(",
+            "new Function",
+        ):
+            assert sink not in text, f"{name} uses {sink}"
+
+
+def _luminance(color: str) -> float:
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [":root {", ':root[data-theme="dark"] {'])
+def test_colours_can_be_read(theme: str) -> None:
+    css = pages.assets()["style.css"].data.decode()
+    block = css[css.index(theme) :].partition("}")[0]
+    color = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
+    pairs = [
+        (text, ground)
+        for text in ("text", "soft", "accent", "bad", "good", "warn")
+        for ground in ("card", "ground")
+    ]
+    pairs += [("text", "sunk"), ("soft", "sunk"), ("on-accent", "accent")]
+    for text, ground in pairs:
+        high, low = sorted((_luminance(color[text]), _luminance(color[ground])), reverse=True)
+        assert (high + 0.05) / (low + 0.05) >= 4.5, f"{text} on {ground}: too little contrast"

@@ -1,0 +1,282 @@
+"""A whole review in a real browser: run, look, decide by keys, merge, promote, export, run again.
+
+Needs chromium ($CLIPOMALY_CHROMIUM, else the one on the path) and the package playwright; skipped without.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("lancedb", reason="the extra [store] is not installed")
+pytest.importorskip("fastapi", reason="the extra [review] is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+from playwright.sync_api import sync_playwright
+
+from clipomaly.store.decisions import Decisions, decisions_url
+from clipomaly.store.results import ResultStore
+from clipomaly.vocabulary import load_vocabulary
+
+SAMPLES = Path(__file__).resolve().parent.parent / "src" / "clipomaly" / "samples"
+PICTURES = ("apron_stand_debris.jpg", "apron_road_suitcase.jpg")
+EVIL = "<img src=x onerror=window.attacked=1>"
+NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, textarea")].filter((n) =>
+  n.offsetParent !== null && !(n.textContent.trim() || n.getAttribute("aria-label") || n.labels?.length
+    || n.getAttribute("aria-labelledby"))).map((n) => n.outerHTML.slice(0, 120))"""
+_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = os.environ.get("CLIPOMALY_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no chromium on the path: set CLIPOMALY_CHROMIUM to one")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=path, args=_ARGS)
+        yield browser
+        browser.close()
+
+
+def clipomaly(*args: str | Path) -> list[str]:
+    return [sys.executable, "-m", "clipomaly", *map(str, args)]
+
+
+def run_into(store: Path, *more: str | Path) -> None:
+    pictures = [SAMPLES / "apron" / name for name in PICTURES]
+    done = subprocess.run(
+        clipomaly("run", *pictures, "--store", store, *more), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A store that `clipomaly run` filled from sample scenes, and `clipomaly review` over it."""
+    folder = tmp_path_factory.mktemp("whole")
+    store, rules = folder / "store", folder / "rules.toml"
+    rules.write_text("[promotion]\nmin_frames = 2\n")
+    run_into(store)
+    app = subprocess.Popen(
+        clipomaly("review", "--store", store, "--rules", rules, "--port", "0"),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert app.stderr is not None
+    line = app.stderr.readline()
+    found = re.search(r"http://\S+", line)
+    assert found, line + app.stderr.read()
+    yield found[0].rstrip("/"), store
+    app.terminate()
+    app.wait(20)
+
+
+class Visitor:
+    """A reviewer's page; errors of its scripts fail the test."""
+
+    def __init__(self, browser: Any, base: str, who: str, width: int = 1280, height: int = 800) -> None:
+        self.context = browser.new_context(
+            viewport={"width": width, "height": height}, has_touch=width < 1000, accept_downloads=True
+        )
+        self.page = self.context.new_page()
+        self.base, self.who = base, who
+        self.errors: list[str] = []
+        self.outside: list[str] = []
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
+        self.page.on("request", lambda r: None if r.url.startswith(base) else self.outside.append(r.url))
+
+    def go(self, path: str) -> Any:
+        self.page.goto(f"{self.base}{path}{'&' if '?' in path else '?'}who={self.who}")
+        self.page.wait_for_selector("body[data-shown]")
+        return self.page
+
+    def shown(self) -> str:
+        return self.page.get_attribute("body", "data-shown")
+
+    def press(self, key: str) -> None:
+        self.page.keyboard.press(key)
+
+    def press_on(self, key: str) -> str:
+        """Press a key that leads to another finding; which."""
+        before = self.shown()
+        self.press(key)
+        self.page.wait_for_selector(f"body[data-shown]:not([data-shown='{before}'])")
+        return self.shown()
+
+    def answer(self, text: str) -> None:
+        """Type into the question that is open."""
+        self.page.wait_for_selector("#ask[open]")
+        self.page.keyboard.type(text)
+        self.page.keyboard.press("Enter")
+        self.page.wait_for_selector("#ask:not([open])", state="attached")
+
+    def close(self) -> None:
+        assert self.errors == []
+        assert self.outside == [], "something was asked of another server"
+        self.context.close()
+
+
+@pytest.fixture
+def visit(browser: Any, served: tuple[str, Path]) -> Iterator[Any]:
+    visitors: list[Visitor] = []
+
+    def make(who: str, **more: int) -> Visitor:
+        visitors.append(Visitor(browser, served[0], who, **more))
+        return visitors[-1]
+
+    yield make
+    for visitor in visitors:
+        visitor.close()
+
+
+def kinds(store: Path) -> list[str]:
+    return [d.kind for d in Decisions.open(decisions_url(store)).since()]
+
+
+def test_a_whole_review(visit: Any, served: tuple[str, Path], tmp_path: Path) -> None:
+    store = served[1]
+    results, decisions = ResultStore.open(store), Decisions.open(decisions_url(store))
+    ada = visit("ada")
+    page = ada.go("/queue")
+    assert page.inner_text("#reviewer") == "ada"
+    assert "who=" not in page.url
+
+    # the picture's layers, and moving
+    for key, name in (("m", "mask"), ("s", "score"), ("o", "others")):
+        state = page.get_attribute(f"#show-{name}", "aria-pressed")
+        ada.press(key)
+        assert page.get_attribute(f"#show-{name}", "aria-pressed") != state
+        ada.press(key)
+    before = page.evaluate("document.getElementById('sheet').style.transform")
+    ada.press("f")
+    assert page.evaluate("document.getElementById('sheet').style.transform") != before
+    ada.press("0")
+    first = ada.shown()
+    second = ada.press_on("j")
+    assert ada.press_on("k") == first != second
+
+    # deciding by keys alone
+    ada.press_on("c")
+    shadow = ada.shown()
+    ada.press_on("2")
+    named = ada.shown()
+    ada.press("r")
+    page.wait_for_selector("#ask[open]")
+    page.keyboard.type("cargo skid")
+    ada.press_on("Enter")
+    ignored = ada.shown()
+    ada.press_on("i")
+    assert ada.press_on("u") == ignored, "undo leads back to what it undid"
+    ada.press("t")
+    page.wait_for_selector("#ask[open]")
+    page.keyboard.type("wet ground")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#history li:has-text('wet ground')")
+    states = decisions.states([first, shadow, named, ignored])
+    assert [s.status for s in states.values()] == ["confirmed", "rejected", "confirmed", "open"]
+    assert states[shadow].reason == "shadow"
+    assert states[named].name == "cargo skid"
+    assert states[ignored].comments[0][2] == "wet ground"
+    assert re.match(r"3 of \d+ decided", page.inner_text("#counts"))
+    assert page.get_attribute("#counts", "aria-live") == "polite"
+    ada.press("?")
+    page.wait_for_selector("#help[open]")
+    ada.press("Escape")
+
+    # the grid: choose by keys, name the choice at once; both frames must be among it for the rules
+    page = ada.go("/grid?status=open")
+    frames = {f.id: f.frame for f in results.findings(_tiles(page), embeddings=False)}
+    wanted = [next(i for i, f in frames.items() if f == frame) for frame in dict.fromkeys(frames.values())]
+    assert len(wanted) == 2
+    for finding in wanted:
+        page.focus(f"[data-tile='{finding}']")
+        ada.press("Space")
+    assert page.inner_text("#chosen") == "2 selected"
+    ada.press("r")
+    ada.answer("cargo pallet")
+    page.wait_for_selector(f"[data-tile='{wanted[0]}']", state="detached")
+    assert {s.name for s in decisions.states(wanted).values()} == {"cargo pallet"}
+
+    # names: merge, then promote, then export
+    page = ada.go("/taxonomy")
+    page.click("tr[data-name='cargo skid'] button:has-text('Merge')")
+    ada.answer("cargo pallet")
+    page.wait_for_selector("tr[data-name='cargo skid']", state="detached")
+    assert "also cargo skid" in page.inner_text("tr[data-name='cargo pallet']")
+    page.click("tr[data-name='cargo pallet'] button:has-text('Promote')")
+    page.wait_for_selector("#approved tr[data-name='cargo pallet']")
+    with page.expect_download() as download:
+        page.click("#export")
+    exported = tmp_path / "exported.toml"
+    download.value.save_as(exported)
+    classes = {k.name: k for k in load_vocabulary(str(exported)).known}
+    assert "cargo skid" in classes["cargo pallet"].synonyms
+
+    # the next run knows it; the app shows the new run without a restart
+    run_into(store, "--vocabulary", exported)
+    runs = results.runs()
+    assert len(runs) == 2
+    assert "cargo pallet" in [row["name"] for row in runs[1].vocabulary_table["known"]]
+    page = ada.go("/statistics")
+    page.wait_for_selector("#runs tbody tr:nth-child(2)", timeout=20_000)
+    assert "ada" in page.inner_text("#reviewers")
+    assert kinds(store).count("promote") == 1
+
+
+def _tiles(page: Any) -> list[str]:
+    return page.eval_on_selector_all("[data-tile]", "nodes => nodes.map(n => n.dataset.tile)")
+
+
+def test_two_reviewers_see_each_other(visit: Any, served: tuple[str, Path]) -> None:
+    ada, bob = visit("ada"), visit("bob")
+    first = ada.go("/queue?status=open") and ada.shown()
+    bob.go(f"/queue?status=open&id={first}")
+    assert bob.shown() == first
+    before = bob.page.inner_text("#counts")
+    ada.press_on("4")
+    bob.page.wait_for_selector("#banner:has-text('ada: rejected it')", timeout=10_000)
+    assert bob.page.inner_text("#counts") != before
+    assert bob.press_on("j") != ada.shown(), "what ada looks at is left to her"
+    ada.press_on("u")
+
+
+def test_markup_in_names_is_text(visit: Any, served: tuple[str, Path]) -> None:
+    ada = visit("ada")
+    page = ada.go("/queue?status=open")
+    finding = ada.shown()
+    ada.press("r")
+    page.wait_for_selector("#ask[open]")
+    page.keyboard.type(EVIL)
+    ada.press_on("Enter")
+    ada.go(f"/queue?status=any&id={finding}")
+    assert EVIL in page.inner_text("#name")
+    for path in ("/grid?status=any", "/taxonomy", "/statistics"):
+        assert EVIL.lower() in ada.go(path).inner_text("main").lower()
+        assert page.evaluate("window.attacked") is None
+        assert page.query_selector("img[src='x']") is None
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (820, 1180)])
+def test_pages_fit_and_are_labelled(visit: Any, width: int, height: int) -> None:
+    visitor = visit("ada", width=width, height=height)
+    for path in ("/queue", "/grid", "/taxonomy", "/statistics"):
+        page = visitor.go(f"{path}?status=any")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (
+            f"{path} is wider than the screen"
+        )
+        nameless = page.evaluate(NAMELESS)
+        assert nameless == []
+        unnamed = "() => [...document.images].filter((n) => !n.hasAttribute('alt')).length"
+        assert page.evaluate(unnamed) == 0
+    page = visitor.go("/queue?status=any")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip", "the first stop skips to the content"
