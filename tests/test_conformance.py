@@ -65,7 +65,7 @@ def test_on_mini(method: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", ["clip-b16", "clip-l14-336"])
+@pytest.mark.parametrize("shape", ["clip-b16", "clip-l14-336"])
 def test_on_true_size_clips(shape: str, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="checkpoints are read with torch")
     from clipomaly.encoders.random_weights import random_checkpoint
