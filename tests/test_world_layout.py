@@ -83,7 +83,7 @@ def test_textures_of_the_splits_read_different_tiles() -> None:
 
 
 def test_stocked_builds_are_apart() -> None:
-    from clipomaly.world.aircraft import cone
+    from clipomaly.world.ground_support import cone
 
     def drawn(split: str) -> set[float]:
         rng = np.random.default_rng(0)

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from clipomaly.world import aircraft, creatures, mesh, nature, town, unknowns, vehicles
+from clipomaly.world import aircraft, ground_support, mesh, nature, people, town, unknowns, vehicles
 from clipomaly.world.implicit import Bone, skin
 from clipomaly.world.things import Part, Thing
 
@@ -114,11 +114,11 @@ KNOWN = {
     "car": (vehicles.car, (3.8, 5.2), (1.3, 2.0)),
     "bus": (vehicles.bus, (10, 13), (2.8, 3.4)),
     "truck": (vehicles.lorry, (8, 12), (3, 4)),
-    "person": (creatures.person, (0.2, 1.2), (1.5, 2.0)),
-    "bicycle": (creatures.bicycle, (1.5, 2.0), (0.9, 1.2)),
+    "person": (people.person, (0.2, 1.2), (1.5, 2.0)),
+    "bicycle": (people.bicycle, (1.5, 2.0), (0.9, 1.2)),
     "tree": (nature.tree, (2, 12), (5, 15)),
     "aircraft": (aircraft.airliner, (32, 42), (10, 14)),
-    "cone": (aircraft.cone, (0.3, 0.5), (0.5, 1.0)),
+    "cone": (ground_support.cone, (0.3, 0.5), (0.5, 1.0)),
     "pole": (town.lamp_post, (0.1, 1.0), (7, 9)),
 }
 

@@ -56,6 +56,15 @@ def _stand_marks(
     return yellow, pv.band(edge, 0.10, fp), white
 
 
+def _about(u: np.ndarray, v: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns of a picture of places that hold all within 16 m of a stand's line."""
+    near = (np.abs(v) < 16) & (u < 14)
+    rows, cols = (np.flatnonzero(near.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)
+
+
 def surface(
     kind: str,
     stands: Sequence[Stand],
@@ -111,17 +120,23 @@ def surface(
 
     def used(color: np.ndarray, x: np.ndarray, y: np.ndarray, fp: np.ndarray, traces: Traces) -> np.ndarray:
         """Rubber where wheels roll in, oil where engines stand, dirt where vehicles drive."""
+        spots = pv.smooth(0.1, 0.6, fbm(x, y, 0.9, 4, seed + 72, fp))
         for stand in stands:
-            u, v = stand.local(x, y)
-            streak = pv.smooth(-0.4, 0.5, fbm(u * 0.15, v, 1.2, 3, seed + 71, fp))
+            # Only where an aircraft leaves anything: most of the ground is far from each stand.
+            part = _about(*stand.local(x, y))
+            u, v = stand.local(x[part], y[part])
+            if not u.size:
+                continue
+            streak = pv.smooth(-0.4, 0.5, fbm(u * 0.15, v, 1.2, 3, seed + 71, fp[part]))
+            dark = np.ones_like(u)
+            here = traces.part(part)
             for track, end in ((0.0, -4.0), (2.9, -17.0), (-2.9, -17.0)):
-                dark = np.exp(-(((v - track) / 0.45) ** 2)) * (u < end) * streak
-                color = color * (1 - 0.38 * wear.rubber * dark)[..., None]
-                traces.mark("rubber", wear.rubber * dark > 0.3)
-            oil = pv.smooth(0.1, 0.6, fbm(x, y, 0.9, 4, seed + 72, fp))
-            oil = oil * np.exp(-(((np.abs(v) - 4) / 3.0) ** 2) - ((u + 14) / 9) ** 2)
-            color = color * (1 - 0.4 * wear.stains * oil)[..., None]
-            traces.mark("oil", wear.stains * oil > 0.3)
+                rubber = np.exp(-(((v - track) / 0.45) ** 2)) * (u < end) * streak
+                dark *= 1 - 0.38 * wear.rubber * rubber
+                here.mark("rubber", wear.rubber * rubber > 0.3)
+            oil = spots[part] * np.exp(-(((np.abs(v) - 4) / 3.0) ** 2) - ((u + 14) / 9) ** 2)
+            here.mark("oil", wear.stains * oil > 0.3)
+            color[part] *= (dark * (1 - 0.4 * wear.stains * oil))[..., None]
         driven = pv.smooth(0.2, 0.7, fbm(x * 0.25, y, 0.5, 3, seed + 73, fp)) * np.exp(-((y / 4.5) ** 2))
         return color * (1 - 0.16 * driven)[..., None]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipomaly.world import aircraft, casters, creatures, town, vehicles
+from clipomaly.world import aircraft, casters, ground_support, people, terminals, town, vehicles
 from clipomaly.world import pavement as pv
 from clipomaly.world.apron_surface import Stand, surface
 from clipomaly.world.day import sample_day
@@ -126,22 +126,22 @@ def _aircraft(stand: Stand, plot: Plot) -> None:
     """The aircraft with its chocks and cones."""
     plot.add("aircraft", plot.draw(aircraft.airliner, 8), stand.x, stand.y, stand.heading)
     for u, v in ((-4.5, 0.45), (-4.5, -0.45), (-17.5, 3.6), (-17.5, -3.6)):
-        plot.add("chock", plot.draw(aircraft.chock), *stand.world(u + 0.6, v), stand.heading)
+        plot.add("chock", plot.draw(ground_support.chock), *stand.world(u + 0.6, v), stand.heading)
     for u, v in ((1.5, 0.0), (-13, 18.3), (-13, -18.3), (-12, 6.2), (-12, -6.2), (-40, 0.0)):
         if plot.rng.uniform() < 0.85:
-            plot.add("cone", plot.draw(aircraft.cone), *stand.world(u, v))
+            plot.add("cone", plot.draw(ground_support.cone), *stand.world(u, v))
 
 
 def _servicing(stand: Stand, plot: Plot) -> None:
     """The vehicles and people round a parked aircraft."""
     rng = plot.rng
     places = (
-        ("belt loader", aircraft.belt_loader, -11.5, -6.0, np.pi / 2),
-        ("belt loader", aircraft.belt_loader, -23.5, -6.0, np.pi / 2),
-        ("fuel truck", aircraft.fuel_truck, -19.5, 10.5, 0.2),
-        ("passenger stairs", aircraft.stairs, -30.5, 5.8, -np.pi / 2),
-        ("ground power unit", aircraft.power_unit, -1.5, -5.0, 0.4),
-        ("pushback tractor", aircraft.pushback, 6.0, 0.0, np.pi),
+        ("belt loader", ground_support.belt_loader, -11.5, -6.0, np.pi / 2),
+        ("belt loader", ground_support.belt_loader, -23.5, -6.0, np.pi / 2),
+        ("fuel truck", ground_support.fuel_truck, -19.5, 10.5, 0.2),
+        ("passenger stairs", ground_support.stairs, -30.5, 5.8, -np.pi / 2),
+        ("ground power unit", ground_support.power_unit, -1.5, -5.0, 0.4),
+        ("pushback tractor", ground_support.pushback, 6.0, 0.0, np.pi),
     )
     for name, builder, u, v, turn in places:
         x, y = stand.world(u, v)
@@ -158,9 +158,7 @@ def _servicing(stand: Stand, plot: Plot) -> None:
     for _ in range(int(rng.integers(2, 5))):
         x, y = stand.world(rng.uniform(-28, 4), rng.uniform(-11, 9))
         if plot.take(x, y, 0.6):
-            plot.add(
-                "person", plot.draw(creatures.person, vest=True, walking=False), x, y, rng.uniform(0, 6.28)
-            )
+            plot.add("person", plot.draw(people.person, vest=True, walking=False), x, y, rng.uniform(0, 6.28))
 
 
 def _train(x: float, y: float, heading: float, carts: int, plot: Plot, speed: float) -> None:
@@ -168,8 +166,8 @@ def _train(x: float, y: float, heading: float, carts: int, plot: Plot, speed: fl
     rng, c, s = plot.rng, np.cos(heading), np.sin(heading)
     if not all(plot.take(x - c * 3.4 * k, y - s * 3.4 * k, 1.6) for k in range(carts + 1)):
         return
-    plot.add("baggage tractor", plot.draw(aircraft.tractor), x, y, heading, speed=speed)
-    load = aircraft.baggage_cart if rng.uniform() < 0.6 else aircraft.container
+    plot.add("baggage tractor", plot.draw(ground_support.tractor), x, y, heading, speed=speed)
+    load = ground_support.baggage_cart if rng.uniform() < 0.6 else ground_support.container
     for k in range(carts):
         t, gap = plot.draw(load), 3.5 * (k + 1) + 0.2
         plot.add(t.name, t, x - c * gap, y - s * gap, heading, speed=speed)
@@ -179,7 +177,7 @@ def _terminal(kind: str, front: Front, plot: Plot) -> None:
     """The terminal, and a boarding bridge to each aircraft's door."""
     x, y, way = front
     planes = [p.thing.bounds for p in plot.placed if p.thing.name == "aircraft"]
-    plot.add("terminal building", aircraft.terminal(190.0, plot.rng), x, y, way + np.pi / 2)
+    plot.add("terminal building", terminals.terminal(190.0, plot.rng), x, y, way + np.pi / 2)
     for low, high in planes:
         if kind == "stand":
             nose, side = float(high[0]), float((low[1] + high[1]) / 2)
@@ -189,13 +187,13 @@ def _terminal(kind: str, front: Front, plot: Plot) -> None:
             start, end = np.array([side - 9.0, y - 0.5, 4.4]), np.array([side - 5.2, nose - 4.2, 3.0])
         # The cab's end lies beyond the tunnel's.
         end = end + (start - end) / np.linalg.norm(start - end) * 1.6
-        plot.add("jet bridge", aircraft.jet_bridge(start, end, plot.rng))
+        plot.add("jet bridge", terminals.jet_bridge(start, end, plot.rng))
 
 
 def _movers(kind: str, plot: Plot) -> None:
     """Traffic on the service road, people and cones about."""
     rng, clear = plot.rng, plot.clear + 2
-    builders = {"fuel truck": aircraft.fuel_truck, "pushback tractor": aircraft.pushback}
+    builders = {"fuel truck": ground_support.fuel_truck, "pushback tractor": ground_support.pushback}
     for _ in range(int(rng.integers(2, 5))):
         name = str(rng.choice(["train", "vehicle", "fuel truck", "pushback tractor", "vehicle"]))
         on_lane = kind == "head of stand"
@@ -213,18 +211,18 @@ def _movers(kind: str, plot: Plot) -> None:
     for _ in range(int(rng.integers(1, 5))):
         x, y = rng.uniform(9, 40), rng.uniform(-12, 12)
         if plot.take(x, y, 0.7):
-            plot.add("person", plot.draw(creatures.person, vest=True), x, y, rng.uniform(0, 6.28), speed=1.3)
+            plot.add("person", plot.draw(people.person, vest=True), x, y, rng.uniform(0, 6.28), speed=1.3)
     for _ in range(int(rng.integers(0, 4))):
         x, y = rng.uniform(7, 25), rng.uniform(-9, 9)
         if plot.take(x, y, 0.4):
-            plot.add("cone", plot.draw(aircraft.cone), x, y)
+            plot.add("cone", plot.draw(ground_support.cone), x, y)
 
 
 def _background(kind: str, plot: Plot) -> None:
     """Masts, hangars, trees at the boundary, a fence."""
     rng = plot.rng
     for x, y in ((95, -38), (45, 11 if kind == "head of stand" else 40), (150, -30), (150, 40)):
-        plot.add("light mast", plot.draw(aircraft.light_mast), x + rng.uniform(-8, 8), y)
+        plot.add("light mast", plot.draw(terminals.light_mast), x + rng.uniform(-8, 8), y)
     hangars = []
     for s in (-1, -1, 1, 1):
         size, place = (

@@ -95,6 +95,12 @@ class Traces:
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.bits: UInt16[np.ndarray, "..."] = np.zeros(shape, np.uint16)
 
+    def part(self, where: tuple[slice, slice]) -> Traces:
+        """The traces of a part of the places; marks on it are marks on the whole."""
+        found = Traces((0,))
+        found.bits = self.bits[where]
+        return found
+
     def mark(self, name: str, where: Bool[np.ndarray, "..."]) -> None:
         """Sets a bit.
 

@@ -55,6 +55,7 @@ def sample_day(
     """
     light = light or _light(rng, switches, shares)
     rain = switches.draw("rain", rng, 1.0 if light == "rain" else 0.25 if light == "night" else 0.0)
+    rain = rain and "snow" not in switches.on
     snow = switches.draw("snow", rng, 0.15 if light == "overcast" else 0.0) and not rain
     damp = float(rng.uniform(0.5, 1)) if rain else float(rng.choice([0.0, 0.0, 0.0, 0.6]))
     puddles = float(rng.uniform(0.2, 0.9))

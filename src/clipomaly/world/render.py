@@ -31,7 +31,7 @@ class Look:
     detail: float
 
 
-LOOKS: dict[str, Look] = {"fast": Look(2, 2, 1280, 0.25), "photo": Look(6, 3, 2048, 0.6)}
+LOOKS: dict[str, Look] = {"fast": Look(1, 2, 1024, 0.25), "photo": Look(6, 3, 2048, 0.6)}
 _SAMPLES_AT_ONCE = 8
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipomaly.world import casters, creatures, vehicles
+from clipomaly.world import casters, people, vehicles
 from clipomaly.world import pavement as pv
 from clipomaly.world.day import sample_day
 from clipomaly.world.layout import Plot, Wish, sample_camera, scatter
@@ -171,5 +171,5 @@ def _parked(road: Road, plot: Plot) -> None:
     if rng.uniform() < 0.6:
         x, y, a = road.xy(rng.uniform(10, 30), -road.half + 0.7)
         if plot.take(x, y, 1.0):
-            plot.add("bicycle", plot.draw(creatures.bicycle), x, y, a, speed=5.0)
-            plot.add("rider", plot.draw(creatures.rider), x, y, a, speed=5.0)
+            plot.add("bicycle", plot.draw(people.bicycle), x, y, a, speed=5.0)
+            plot.add("rider", plot.draw(people.rider), x, y, a, speed=5.0)

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from clipomaly.world import creatures, nature, town, vehicles
+from clipomaly.world import nature, people, town, vehicles
 from clipomaly.world.layout import Plot
 from clipomaly.world.mesh import box, join
 from clipomaly.world.roadway import Road, strip
@@ -68,7 +68,7 @@ def in_town(road: Road, plot: Plot) -> None:
             x, y, a = road.xy(rng.uniform(8, 50), side * (half + rng.uniform(0.9, max(1.0, walk - 0.6))))
             if plot.take(x, y, 0.5):
                 heading = a + float(rng.choice([0, np.pi]) + rng.normal(0, 0.3))
-                plot.add("person", plot.draw(creatures.person), x, y, heading, 0.115, speed=1.3)
+                plot.add("person", plot.draw(people.person), x, y, heading, 0.115, speed=1.3)
 
 
 def _fronts(road: Road, plot: Plot, side: int) -> None:

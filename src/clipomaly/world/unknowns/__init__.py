@@ -10,20 +10,30 @@ import zlib
 
 import numpy as np
 
-from clipomaly.world import creatures
+from clipomaly.world import birds, creatures
 from clipomaly.world.classes import known_words
 from clipomaly.world.seeds import split_index
 from clipomaly.world.things import Thing
-from clipomaly.world.unknowns import containers, debris, home, machines, play
+from clipomaly.world.unknowns import (
+    containers,
+    debris,
+    garden,
+    hardware,
+    home,
+    machines,
+    play,
+    pushed,
+    timber,
+)
 from clipomaly.world.unknowns.common import Builder
 
 
 def _animals() -> dict[str, Builder]:
     def of(name: str) -> Builder:
-        make = creatures.beast if name in creatures.BEASTS else creatures.bird
+        make = creatures.beast if name in creatures.BEASTS else birds.bird
         return lambda rng: make(name, rng)
 
-    return {name: of(name) for name in (*creatures.BEASTS, *creatures.BIRDS)}
+    return {name: of(name) for name in (*creatures.BEASTS, *birds.BIRDS)}
 
 
 UNKNOWNS: dict[str, Builder] = {
@@ -33,6 +43,10 @@ UNKNOWNS: dict[str, Builder] = {
     **debris.BUILDERS,
     **machines.BUILDERS,
     **play.BUILDERS,
+    **pushed.BUILDERS,
+    **hardware.BUILDERS,
+    **timber.BUILDERS,
+    **garden.BUILDERS,
 }
 
 
