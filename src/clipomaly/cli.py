@@ -219,6 +219,13 @@ def evaluate(
     keep_maps: Annotated[
         bool, typer.Option("--keep-maps", help="Keep the score maps, five bytes a pixel.")
     ] = False,
+    values: Annotated[
+        str | None, typer.Option(help="Value in the masks = 0 (known), 1 (anomaly) or 255 (left out).")
+    ] = None,
+    naming_cost: Annotated[
+        bool,
+        typer.Option("--naming-cost", help="Run frames without names too: what names cost known classes."),
+    ] = False,
 ) -> None:
     """Measure methods on a data set: exact figures with intervals, and a report.
 
@@ -230,7 +237,8 @@ def evaluate(
         raise ConfigError("--resume and --overwrite contradict each other: choose one")
     existing = "resume" if resume else "replace" if overwrite else "refuse"
     several = tuple(m.strip() for m in methods.split(",")) if methods is not None else ()
-    run_evaluate(settings, Request(dataset, root, out, several, split, limit, existing, keep_maps))
+    request = Request(dataset, root, out, several, split, limit, existing, keep_maps, values, naming_cost)
+    run_evaluate(settings, request)
 
 
 @app.command()
@@ -658,14 +666,19 @@ def world_render(
 
 
 @world_app.command("sheet")
-def world_sheet(pack: Annotated[Path, typer.Argument(help="Folder that `world render` wrote.")]) -> None:
+def world_sheet(
+    pack: Annotated[Path, typer.Argument(help="Folder that `world render` wrote.")],
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Pictures alone, four a row, with their controls.")
+    ] = False,
+) -> None:
     """Make a contact sheet (picture, classes, depth) of a pack, and count what it shows.
 
     Example: clipomaly world sheet apron-test
     """
     from clipomaly.commands.world import run_sheet
 
-    run_sheet(pack)
+    run_sheet(pack, pictures)
 
 
 add_store_commands(app)

@@ -34,6 +34,7 @@ __all__ = [
     "VL4ADSettings",
     "load_settings",
     "setting_fields",
+    "settings_that_differ",
 ]
 
 
@@ -410,3 +411,21 @@ def _check(f: dataclasses.Field[Any], kind: Any, value: Any) -> None:
         raise ConfigError(f"{f.name} must be at least {low}, not {value}")
     if high is not None and value > high:
         raise ConfigError(f"{f.name} must be at most {high}, not {value}")
+
+
+def settings_that_differ(before: Any, now: Any) -> str:
+    """Which settings of two runs (as `asdict` makes them) differ, as flags; empty if none does.
+
+    >>> one, other = dataclasses.asdict(Settings()), dataclasses.asdict(Settings(vocabulary="camvid"))
+    >>> settings_that_differ(one, other)
+    '--vocabulary cityscapes, now camvid'
+    """
+    if not isinstance(before, Mapping) or not isinstance(now, Mapping):
+        return ""
+    out = []
+    for flag, group, f, _ in setting_fields():
+        old, new = (side.get(group, {}) if group else side for side in (before, now))
+        if isinstance(old, Mapping) and isinstance(new, Mapping) and old.get(f.name) != new.get(f.name):
+            old_text, new_text = ("unset" if v is None else v for v in (old.get(f.name), new.get(f.name)))
+            out.append(f"--{flag.replace('_', '-')} {old_text}, now {new_text}")
+    return "; ".join(out)

@@ -27,6 +27,8 @@ class Thresholds:
     0.4
     >>> t.mismatch({"model_hash": "cd"})
     'model_hash is cd, but the thresholds were measured with ab'
+    >>> Thresholds("mini", {"tile": None}, 0.01, {}).mismatch({"tile": 128})
+    'tile is 128, but the thresholds were measured without tile'
     """
 
     model: str
@@ -45,7 +47,10 @@ class Thresholds:
         for key, value in self.conditions.items():
             here = conditions.get(key)
             if here != value:
-                return f"{key} is {here}, but the thresholds were measured with {value}"
+                name = key.replace("_", " ") if value is None or here is None else key
+                at = f"{key} is {here}" if here is not None else f"{name} is not set"
+                measured = f"with {value}" if value is not None else f"without {name}"
+                return f"{at}, but the thresholds were measured {measured}"
         return None
 
     def find(self, vocabulary: str, score: str, conditions: Mapping[str, Any]) -> float | None:

@@ -22,9 +22,11 @@ from clipomaly.maths.grids import upsample
 from clipomaly.maths.scores import SCORES
 from clipomaly.maths.threshold import calibrate
 from clipomaly.methods.clipomaly import Clipomaly
+from clipomaly.methods.flowclas import ANY_VOCABULARY
+from clipomaly.metrics.pixel import PixelCounts
 from clipomaly.pipeline import Pipeline
 from clipomaly.records import Frame
-from clipomaly.thresholds import ANY_VOCABULARY, Thresholds, load_thresholds
+from clipomaly.thresholds import Thresholds, load_thresholds
 from clipomaly.vocabulary import Vocabulary
 
 __all__ = ["calibrate_scores", "run_calibrate"]
@@ -81,7 +83,7 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
             place, score = ANY_VOCABULARY, str(getattr(method, "score", method.name))
         else:
             score = method.name
-        values = {score: calibrate(maps, fpr)}
+        values = {score: _exactly(maps, fpr)}
     thresholds = Thresholds(
         model=pipeline.provenance.get("model", settings.method),
         conditions=method.conditions(),
@@ -108,6 +110,14 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
             ),
             soft_wrap=True,
         )
+
+
+def _exactly(maps: Iterable[Float[np.ndarray, "H W"]], fpr: float) -> float:
+    """The threshold of scores of any range."""
+    counts = PixelCounts()
+    for score in maps:
+        counts.add(score, np.zeros(score.shape, np.uint8))
+    return counts.threshold_at_fpr(fpr)
 
 
 def _beside(old: Thresholds, new: Thresholds) -> Thresholds:

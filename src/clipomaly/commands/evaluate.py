@@ -14,12 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from clipomaly.config import Settings
+from clipomaly.data.samples import parse_values
 from clipomaly.errors import ConfigError
 from clipomaly.evaluate.compare import differences, save_comparison
 from clipomaly.evaluate.figures import FIGURES, Figure, lookup
+from clipomaly.evaluate.folder import RunFolder
 from clipomaly.evaluate.report import HTML, write_comparison, write_report
 from clipomaly.evaluate.result import Evaluation
-from clipomaly.evaluate.run import evaluate, open_methods, open_subject
+from clipomaly.evaluate.run import advice_on, evaluate, open_methods, open_plain, open_subject
 from clipomaly.evaluate.shown import pictures_of_run
 
 __all__ = ["Request", "print_figures", "progress_bar", "run_evaluate"]
@@ -30,7 +32,7 @@ class Request:
     """What is evaluated, and where results go."""
 
     dataset: str
-    root: Path
+    root: Path | None
     out: Path
     methods: tuple[str, ...] = ()
     """Several at once, each in a folder of its own below `out`; none: the one of the settings."""
@@ -38,23 +40,38 @@ class Request:
     limit: int | None = None
     existing: str = "refuse"
     keep_maps: bool = False
+    values: str | None = None
+    """What the values in label files mean."""
+    naming_cost: bool = False
+    """Run every frame without names too, for what they cost the known classes."""
 
 
 def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
     """Evaluate, print the table, write the report."""
     console = Console(stderr=True)
-    subject = open_subject(request.dataset, request.root, request.split, request.limit)
+    values = None if request.values is None else parse_values(request.values)
+    subject = open_subject(request.dataset, request.root, request.split, request.limit, values)
+    if len(subject.samples) < subject.total:
+        console.print(
+            Text(f"first {len(subject.samples)} of {subject.total} frames: not the set's figures", "yellow")
+        )
     methods = request.methods or (settings.method,)
     if not all(methods):
         raise ConfigError("--methods is a list such as clipomaly,centre: one of its names is empty")
     pipelines = open_methods(settings, methods, subject)
-    for notice in dict.fromkeys(n for p in pipelines for n in p.notices):
-        console.print(Text(f"note: {notice}", style="yellow"))
+    advice = [note for p in pipelines if (note := advice_on(subject, p)) is not None]
+    for notice in dict.fromkeys([*advice, *(n for p in pipelines for n in p.notices)]):
+        console.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
     evaluations = []
     with progress_bar(console, len(subject.samples) * len(pipelines)) as step:
         for pipeline in pipelines:
             out = request.out / pipeline.settings.method if request.methods else request.out
-            evaluation, folder = evaluate(pipeline, subject, out, existing=request.existing, step=step)
+            plain = open_plain(pipeline) if request.naming_cost else None
+            evaluation, folder = evaluate(
+                pipeline, subject, out, existing=request.existing, step=step, plain=plain
+            )
+            if text := _resumed(request, folder, len(subject.samples), pipeline.settings.method):
+                console.print(text, highlight=False)
             evaluations.append(evaluation)
             if not (folder.finished and (out / HTML).is_file()):  # its pictures would be lost
                 write_report(out, evaluation, picture=pictures_of_run(subject, folder))
@@ -69,6 +86,15 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
         console.print(Text(f"note: {text}", style="yellow"))
     console.print(Text(f"look at {request.out / HTML}", style="bold"))
     return evaluations
+
+
+def _resumed(request: Request, folder: RunFolder, frames: int, method: str) -> str:
+    """What a resumed evaluation found there."""
+    if request.existing != "resume":
+        return ""
+    if folder.finished or folder.resumed == frames:
+        return f"{method}: all {frames} frames were there already"
+    return f"{method}: went on after {folder.resumed} of {frames} frames" if folder.resumed else ""
 
 
 def print_figures(evaluations: Sequence[Evaluation]) -> None:

@@ -82,6 +82,12 @@ def run_segment(
         outcome.frames = writer.counts["frames"]
         outcome.findings = writer.counts["findings"]
         outcome.named = writer.counts["named"]
+    if output.existing == "resume" and done:
+        missing = outcome.frames - done
+        went = (
+            f"went on after {done} frames" if missing or outcome.failures else f"all {done} frames were there"
+        )
+        console.print(went if missing or outcome.failures else f"{went} already", highlight=False)
     report = build_report(output.folder)
     _say(console, outcome, report, time.perf_counter() - started)
     return outcome

@@ -9,6 +9,10 @@ over frames, and the paired difference of two methods.
     mask     [2, 2]      confusion of known and anomaly, own mask      (metrics.openworld)
     classes  [k+1, k+1]  confusion of the known classes and the unknown
     naming   [8]         named regions                                 (metrics.names)
+    operational [7]      hazards, false clears, false alarms           (metrics.operational)
+    image    [2, bins]   good and defective images by score            (sets of defects)
+    regions  [2, bins]   good pixels; shares of defect regions, by score
+    cost     [2, k+1, k+1]  `classes` with names, and without          (--naming-cost)
     seconds  [2]         wall time, 1
 """
 
@@ -24,6 +28,7 @@ import numpy as np
 from clipomaly.errors import MetricError
 from clipomaly.metrics.bootstrap import Interval, bootstrap_interval, mean_of, share_interval
 from clipomaly.metrics.component import f1_star_of, ppv_of, siou_of
+from clipomaly.metrics.industrial import aupro_of
 from clipomaly.metrics.names import NAMING_ROW, naming_share_of
 from clipomaly.metrics.openworld import known_miou_of, miou_2class_of, miou_of, unknown_iou_of
 from clipomaly.metrics.sketch import ap_of, auroc_of, f1_best_of, fpr95_of
@@ -71,6 +76,21 @@ def _mask_f1(rows: np.ndarray) -> np.ndarray:
     return _ratio(2 * rows[..., 1, 1], rows[..., 0, 1] + rows[..., 1, 0])
 
 
+def _part(part: int, whole: int) -> Callable[[np.ndarray], np.ndarray]:
+    """One entry of a row as a share of another."""
+
+    def of(rows: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(rows[..., part] / rows[..., whole])
+
+    return of
+
+
+def _naming_cost(rows: np.ndarray) -> np.ndarray:
+    """How many points of known mIoU are lost to the names that entered."""
+    return known_miou_of(rows[..., 1, :, :]) - known_miou_of(rows[..., 0, :, :])
+
+
 def _similarity(rows: np.ndarray) -> np.ndarray:
     return mean_of(rows[..., NAMING_ROW.index("similarity") :])
 
@@ -112,8 +132,41 @@ FIGURES: tuple[Figure, ...] = (
     Figure(
         "naming_similarity", "text similarity", "naming", _similarity, percent=False, about="name to truth"
     ),
+    Figure(
+        "naming_cost", "known mIoU lost to names", "cost", _naming_cost, -1, about="without names minus with"
+    ),
+    Figure("image_auroc", "image AUROC", "image", auroc_of, about="largest score of each image"),
+    Figure("image_ap", "image AP", "image", ap_of, about="largest score of each image"),
+    Figure("aupro", "AUPRO", "regions", aupro_of, about="overlap a region, up to FPR 0.3"),
+    Figure(
+        "operational.false_clear_rate",
+        "false clears",
+        "operational",
+        _part(2, 1),
+        -1,
+        about="frames with a hazard in the corridor, and nothing flagged there",
+    ),
+    Figure(
+        "operational.hazard_recall",
+        "hazards found",
+        "operational",
+        _part(4, 3),
+        about="hazards in the corridor that a flagged region touches",
+    ),
+    Figure(
+        "operational.false_alarms_per_frame",
+        "false alarms a frame",
+        "operational",
+        _part(5, 0),
+        -1,
+        percent=False,
+        about="flagged regions in the corridor that touch no hazard",
+    ),
     Figure("seconds_per_frame", "seconds a frame", "seconds", mean_of, -1, percent=False, about="wall time"),
 )
+
+#: Shares of events, which may be 0: Wilson's interval. Place of the events, and of the trials, in the row.
+_EVENTS = {"operational.false_clear_rate": (2, 1), "operational.hazard_recall": (4, 3)}
 
 
 def interval_of(figure: Figure, rows: Rows, *, resamples: int = 1000) -> Interval | None:
@@ -130,6 +183,10 @@ def interval_of(figure: Figure, rows: Rows, *, resamples: int = 1000) -> Interva
             share, regions = float(figure.of(total)), int(total[0])
             if rows["naming"][:, 0].max() <= 1 or share in (0.0, 1.0):
                 return share_interval(round(share * regions), regions)
+        if figure.key in _EVENTS:
+            part, whole = _EVENTS[figure.key]
+            total = rows[figure.rows].sum(axis=0)
+            return share_interval(int(total[part]), int(total[whole]))
         return bootstrap_interval(rows[figure.rows], figure.of, resamples=resamples)
     except MetricError:
         return None

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from clipomaly.config import settings_that_differ
 from clipomaly.errors import OutputError
 from clipomaly.evaluate.result import METRICS, to_json
 from clipomaly.export.files import safe_path, write_whole
@@ -46,6 +47,8 @@ class RunFolder:
     def __init__(self, folder: Path, identity: Mapping[str, Any], existing: str = "refuse") -> None:
         self.folder = folder
         self.finished = False
+        self.resumed = 0
+        """Frames that were there already."""
         run = folder / RUN
         if run.is_file() and existing == "refuse":
             raise OutputError(
@@ -64,8 +67,13 @@ class RunFolder:
             before = json.loads(run.read_text("utf-8"))
         except ValueError as error:
             raise OutputError(f"{run} is damaged: start anew with --overwrite") from error
+        changed = settings_that_differ(before.get("settings"), identity.get("settings"))
+        if changed:
+            raise OutputError(
+                f"{self.folder} was made with other settings: {changed}. Choose another --out, or --overwrite"
+            )
         for key, now in identity.items():
-            if before.get(key) != now:
+            if key != "settings" and before.get(key) != now:
                 raise OutputError(
                     f"{self.folder} was made with another {key.replace('_', ' ')} ({before.get(key)}, "
                     f"now {now}): choose another --out, or --overwrite"

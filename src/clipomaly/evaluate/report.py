@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from clipomaly.evaluate.compare import Difference
 from clipomaly.evaluate.figures import FIGURES, Figure, lookup
 from clipomaly.evaluate.html import section, table
 from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg, plots_available
-from clipomaly.evaluate.result import CONDITION, Evaluation
-from clipomaly.evaluate.shown import Picture, frames_html, names_html
+from clipomaly.evaluate.result import Evaluation
+from clipomaly.evaluate.shown import NAMES_HEAD, Picture, frames_html, names_html, names_rows
+from clipomaly.evaluate.slices import MEAN, SLICED
 from clipomaly.export.files import write_whole
-from clipomaly.metrics.sketch import ap_of, auroc_of, fpr95_of
 
 __all__ = ["HTML", "MARKDOWN", "write_comparison", "write_report"]
 
 HTML, MARKDOWN = "report.html", "report.md"
-_SLICES = ((0.0, 0.005, "below 0.5 %"), (0.005, 0.05, "0.5 % to 5 %"), (0.05, 1.01, "5 % and more"))
 _ORACLE = "The threshold was picked on these very frames: an oracle, as the published evaluation does it."
 _FACTS = (
     ("dataset", "Data set"), ("split", "Split"), ("limit", "First frames only"), ("n_frames", "Frames"),
@@ -54,14 +51,25 @@ def write_report(
         section("Figures", _figures_html([evaluation])),
         _plots([evaluation]),
     ]
-    slices = [table((title, "frames", "AP", "AUROC", "FPR95"), rows) for title, rows in _slices(evaluation)]
+    slices = [table(head, rows) for head, rows in _slices(m)]
     if slices:
-        parts.append(section("Slices", "".join(slices)))
+        parts.append(section("Slices", _SLICE_NOTE + "".join(slices)))
+    things = [table(head, rows) for head, rows in _things(m)]
+    if things:
+        parts.append(section("Things found", _THING_NOTE + "".join(things)))
     parts += [frames_html(evaluation, picture), names_html(evaluation)]
     parts += [_frame_table(evaluation), _settings(m)]
     _write_html(out, title, parts)
     lines = [f"# {title}", "", f"{m['n_frames']} frames. In percent, with 95 % intervals over frames."]
     lines += ["", *_operating(m), "", *_figures_markdown([evaluation])]
+    for title, tables in (("Slices", _slices(m)), ("Things found", _things(m))):
+        lines += ["", f"## {title}"] if tables else []
+        for head, rows in tables:
+            lines += ["", *_markdown_table(head, rows)]
+    if reliable := _reliability(evaluation):
+        lines += ["", "## Reliability", "", *_markdown_table(*reliable)]
+    if named := names_rows(evaluation):
+        lines += ["", "## Names", "", *_markdown_table(NAMES_HEAD, named)]
     lines += ["", *(f"- {name}: {value}" for name, value in _fact_rows(m))]
     write_whole(out / MARKDOWN, ("\n".join(lines) + "\n").encode())
 
@@ -157,6 +165,7 @@ def _notes(metrics: Mapping[str, Any]) -> str:
     notes.append(f"<p>Figures marked <b>oracle</b>: {escape(_ORACLE.lower()[0] + _ORACLE[1:])}</p>")
     if metrics.get("limit"):
         notes.append(f'<p class="warn">Only the first {metrics["limit"]} frames: not the set\'s figures.</p>')
+    notes += [f'<p class="warn">{_code(text)}</p>' for text in metrics.get("notices") or ()]
     if metrics.get("unknown_classes"):
         names = ", ".join(metrics["unknown_classes"])
         notes.append(f"<p>Classes that the vocabulary lacks count as the unknown: {escape(names)}.</p>")
@@ -258,30 +267,85 @@ def _plots(evaluations: Sequence[Evaluation]) -> str:
     return "\n".join(parts)
 
 
-def _slices(evaluation: Evaluation) -> list[tuple[str, list[tuple[str, ...]]]]:
-    """Pooled pixel figures by the share that the anomaly covers, and by each condition that varies."""
-    if "pixels" not in evaluation.rows or evaluation.curve is None:
-        return []
-    rows = evaluation.rows["pixels"].astype(np.float64)
-    known, anomaly = rows.sum(axis=-1).T
-    share = anomaly / np.maximum(known + anomaly, 1)
-    sizes = [(name, (share >= low) & (share < high) & (anomaly > 0)) for low, high, name in _SLICES]
-    groups = [("Anomaly covers", sizes)]
-    for column in dict.fromkeys(k for line in evaluation.frames for k in line if k.startswith(CONDITION)):
-        values = [str(line.get(column) or "–") for line in evaluation.frames]
-        if 1 < len(set(values)) <= 12:
-            members = [(v, np.array([other == v for other in values])) for v in sorted(set(values))]
-            groups.append((column.removeprefix(CONDITION).capitalize(), members))
-    return [
-        (title, [_slice(rows, name, here) for name, here in members if here.any()])
-        for title, members in groups
-    ]
+_SLICE_NOTE = (
+    '<p class="soft">A frame counts in every value that it has. Empty: not defined there. Slices of few '
+    "frames say little.</p>"
+)
+_THING_NOTE = (
+    '<p class="soft">A thing is found when a flagged region touches it. Smallest: the size in metres from '
+    "which on at least 95 % of the things in that range were found. Each thing stands in things.csv.</p>"
+)
+Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 
 
-def _slice(rows: np.ndarray, name: str, here: np.ndarray) -> tuple[str, ...]:
-    total = rows[here].sum(axis=0)
-    figures = (float(of(total)) for of in (ap_of, auroc_of, fpr95_of))
-    return (name, str(int(here.sum())), *("–" if np.isnan(v) else f"{100 * v:.1f}" for v in figures))
+def _slices(metrics: Mapping[str, Any]) -> list[Table]:
+    """A table a slice: the figures that any of its values has."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in metrics.get("slices") or ():
+        groups.setdefault(entry["slice"], []).append(entry)
+    out: list[Table] = []
+    for title, entries in groups.items():
+        used = [f for f in SLICED if any(f.key in e for e in entries)]
+        entries = sorted(entries, key=lambda e: e["value"] == MEAN)
+        rows = [
+            (str(e["value"]), str(e["n_frames"]), *(_number(e.get(f.key), f) for f in used)) for e in entries
+        ]
+        out.append(((title.capitalize(), "frames", *(f.title for f in used)), rows))
+    return out
+
+
+def _things(metrics: Mapping[str, Any]) -> list[Table]:
+    """Things found by range, size, place, and whether their names may occur in training."""
+    summary = metrics.get("things") or {}
+    out: list[Table] = []
+    for key, title in (
+        ("by_range", "Range"),
+        ("by_size_m", "Size"),
+        ("by_place", "Place"),
+        ("by_name_in_training", "Name in training"),
+    ):
+        entries = summary.get(key)
+        if not entries:
+            continue
+        extra: Callable[[Mapping[str, Any]], tuple[str, ...]] = (
+            (lambda e: ("–" if e["smallest_m"] is None else f"{e['smallest_m']:.2f}",))
+            if key == "by_range"
+            else (lambda e: ())
+        )
+        rows = [
+            (
+                str(e.get("range") or e.get("value")),
+                str(e["things"]),
+                f"{100 * e['found']:.1f}",
+                "{:.1f} – {:.1f}".format(*(100 * v for v in e["found_ci"])),
+                *extra(e),
+            )
+            for e in entries
+        ]
+        head = (title, "things", "found", "95 %", *(("smallest, m",) if key == "by_range" else ()))
+        out.append((head, rows))
+    return out
+
+
+def _reliability(evaluation: Evaluation) -> Table | None:
+    """Of the pixels with such a score, how many are anomalous: ten parts of the range."""
+    h = evaluation.histogram
+    if h is None:
+        return None
+    rows: list[tuple[str, ...]] = []
+    for k in range(0, h.known.size, h.known.size // 10):
+        part = slice(k, k + h.known.size // 10)
+        known, anomaly = int(h.known[part].sum()), int(h.anomaly[part].sum())
+        if known + anomaly:
+            low, high = h.edges[k], h.edges[min(k + h.known.size // 10, h.edges.size - 1)]
+            share = f"{100 * anomaly / (known + anomaly):.1f}"
+            rows.append((f"{low:.3g} to {high:.3g}", str(known + anomaly), share))
+    return ("score", "pixels", "share anomalous"), rows
+
+
+def _markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
+    return lines + ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in rows]
 
 
 def _folded(title: str, content: str) -> str:

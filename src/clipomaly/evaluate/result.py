@@ -2,6 +2,7 @@
 
 metrics.json   all figures by stable keys, with `_ci` pairs, hashes, settings
 frames.csv     a line a frame
+things.csv     a line a measured thing, where the set has them
 rows.npz       the additive rows behind the intervals, the thinned curve, the histogram
 """
 
@@ -11,7 +12,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,6 @@ from clipomaly.export.files import write_whole
 from clipomaly.metrics.pixel import PixelCurve
 
 __all__ = [
-    "CONDITION",
     "FRAMES",
     "METRICS",
     "ROWS",
@@ -34,9 +34,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
-CONDITION = "condition."
-"""Beginning of the columns of `frames.csv` that say what a frame was like."""
-METRICS, FRAMES, ROWS = "metrics.json", "frames.csv", "rows.npz"
+METRICS, FRAMES, ROWS, THINGS = "metrics.json", "frames.csv", "rows.npz", "things.csv"
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +46,8 @@ class Evaluation:
     frames: list[dict[str, Any]]
     curve: PixelCurve | None = None
     histogram: Histogram | None = None
+    things: list[dict[str, Any]] = field(default_factory=list)
+    """Measured things one by one, where the set has them."""
 
     @property
     def method(self) -> str:
@@ -68,6 +68,8 @@ def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
     np.savez_compressed(buffer, **arrays)
     write_whole(folder / ROWS, buffer.getvalue())
     write_whole(folder / FRAMES, _csv(evaluation.frames).encode())
+    if evaluation.things:
+        write_whole(folder / THINGS, _csv(evaluation.things).encode())
     write_whole(folder / METRICS, to_json(evaluation.metrics).encode())
 
 
@@ -78,8 +80,8 @@ def load_evaluation(folder: str | Path) -> Evaluation:
         metrics = json.loads((folder / METRICS).read_text("utf-8"))
         with np.load(folder / ROWS, allow_pickle=False) as file:
             arrays = dict(file)
-        with open(folder / FRAMES, encoding="utf-8", newline="") as text:
-            frames = [{k: _value(v) for k, v in line.items()} for line in csv.DictReader(text)]
+        frames = _read_csv(folder / FRAMES)
+        things = _read_csv(folder / THINGS) if (folder / THINGS).is_file() else []
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
             f"{folder} holds no finished evaluation ({error}): run `clipomaly evaluate … --out {folder}`"
@@ -93,7 +95,7 @@ def load_evaluation(folder: str | Path) -> Evaluation:
     if "edges" in arrays:
         histogram = Histogram(arrays["edges"], arrays["known"], arrays["anomaly"])
     rows = {key[4:]: value for key, value in arrays.items() if key.startswith("row.")}
-    return Evaluation(metrics, rows, frames, curve, histogram)
+    return Evaluation(metrics, rows, frames, curve, histogram, things)
 
 
 def to_json(table: Any) -> str:
@@ -108,6 +110,11 @@ def _csv(frames: Sequence[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(frames)
     return text.getvalue()
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    with open(path, encoding="utf-8", newline="") as text:
+        return [{k: _value(v) for k, v in line.items()} for line in csv.DictReader(text)]
 
 
 def _value(text: str | None) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -20,20 +20,31 @@ import numpy as np
 
 from clipomaly._version import __version__
 from clipomaly.config import Settings
-from clipomaly.data.datasets import Sample, open_dataset
+from clipomaly.data.datasets import DATASETS, Sample, open_dataset
 from clipomaly.encoders.prompts import bank_of_names
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError
 from clipomaly.evaluate.folder import KeptFrame, RunFolder
 from clipomaly.evaluate.names import answer_of, judged_finding, synonyms_for
-from clipomaly.evaluate.result import CONDITION, SCHEMA, Evaluation, load_evaluation, save_evaluation
+from clipomaly.evaluate.result import SCHEMA, Evaluation, load_evaluation, save_evaluation
+from clipomaly.evaluate.slices import CONDITION, slices_of
 from clipomaly.evaluate.tally import Judge, Tally, frame_table, prediction_rows, summarise
+from clipomaly.evaluate.things import things_of, things_summary
 from clipomaly.evaluate.truth import ClassMap, Truth, class_map, set_vocabulary, truth_of
 from clipomaly.metrics.component import ANOMALY_TRACK, OBSTACLE_TRACK, MinimumSizes
 from clipomaly.pipeline import Pipeline
 from clipomaly.records import Finding, Frame
 
-__all__ = ["Subject", "evaluate", "open_methods", "open_subject", "operating_rule", "sizes_for"]
+__all__ = [
+    "Subject",
+    "advice_on",
+    "evaluate",
+    "open_methods",
+    "open_plain",
+    "open_subject",
+    "operating_rule",
+    "sizes_for",
+]
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,10 @@ class Subject:
     split: str | None = None
     limit: int | None = None
     """Only the first frames were taken."""
+    total: int = 0
+    """How many there are."""
+    values: Mapping[int, int] | None = None
+    """What the values in the label files mean, where that was said."""
 
     @property
     def hash(self) -> str:
@@ -52,24 +67,53 @@ class Subject:
         digest = hashlib.sha256()
         for sample in self.samples:
             sizes = [p.stat().st_size for p in _files(sample)]
-            digest.update(repr((sample.name, sample.names, tuple(sample.things.items()), sizes)).encode())
+            about = (sample.name, sample.names, tuple(sample.things.items()), sizes)
+            digest.update(repr(about if self.values is None else (*about, sample.values)).encode())
         return digest.hexdigest()[:16]
 
 
 def _files(sample: Sample) -> list[Path]:
-    every = (sample.image_path, sample.label_path, sample.class_path, sample.instance_path)
+    every = (
+        sample.image_path,
+        sample.label_path,
+        sample.class_path,
+        sample.instance_path,
+        sample.overlay_path,
+    )
     return [path for path in every if path is not None]
 
 
-def open_subject(dataset: str, root: Path, split: str | None = None, limit: int | None = None) -> Subject:
-    """The frames of a set; at most the first `limit`."""
+def open_subject(
+    dataset: str,
+    root: Path | None,
+    split: str | None = None,
+    limit: int | None = None,
+    values: Mapping[int, int] | None = None,
+) -> Subject:
+    """The frames of a set; at most the first `limit`; `values` say what label files mean."""
     samples = tuple(open_dataset(dataset, root, split))
-    return Subject(dataset, samples if limit is None else samples[:limit], split, limit)
+    if values is not None:
+        if any(s.class_path is not None for s in samples) or DATASETS[dataset].kind == "classes":
+            raise ConfigError(f"--values maps masks of anomalies; data set {dataset} has classes")
+        samples = tuple(replace(s, values=values) for s in samples)
+    taken = samples if limit is None else samples[:limit]
+    return Subject(dataset, taken, split, limit, len(samples), values)
 
 
 def sizes_for(dataset: str) -> MinimumSizes:
-    """Smallest components that count: the obstacle track has its own."""
-    return OBSTACLE_TRACK if dataset in ("obstacle-track", "lost-and-found") else ANOMALY_TRACK
+    """Smallest components that count: sets of small things have their own."""
+    return OBSTACLE_TRACK if DATASETS[dataset].small else ANOMALY_TRACK
+
+
+def advice_on(subject: Subject, pipeline: Pipeline) -> str | None:
+    """What does not fit between a set and a vocabulary, or None."""
+    known = [n for n in DATASETS[subject.dataset].unknown if pipeline.vocabulary.index(n) is not None]
+    if not known:
+        return None
+    return (
+        f"{subject.dataset} holds {', '.join(known)} unknown, which vocabulary {pipeline.vocabulary.name} "
+        "knows: give a copy without, --vocabulary FILE"
+    )
 
 
 def open_methods(settings: Settings, methods: Sequence[str], subject: Subject) -> list[Pipeline]:
@@ -86,11 +130,31 @@ def open_methods(settings: Settings, methods: Sequence[str], subject: Subject) -
     pipelines: list[Pipeline] = []
     encoder: Encoder | None = None
     for method in methods:
-        pipeline = Pipeline(replace(settings, method=method), encoder=encoder)
+        pipeline = Pipeline(_with_thresholds(replace(settings, method=method)), encoder=encoder)
         backbone = getattr(pipeline.method, "backbone", None)
         encoder = encoder or getattr(pipeline.method, "encoder", None) or getattr(backbone, "encoder", None)
         pipelines.append(pipeline)
     return pipelines
+
+
+def _with_thresholds(settings: Settings) -> Settings:
+    """`--thresholds FOLDER` holds a file a method, METHOD.json; a method without one goes without."""
+    given = settings.unknown.thresholds
+    if given is None or not Path(given).is_dir():
+        return settings
+    own = Path(given) / f"{settings.method}.json"
+    return replace(
+        settings, unknown=replace(settings.unknown, thresholds=str(own) if own.is_file() else None)
+    )
+
+
+def open_plain(pipeline: Pipeline) -> Pipeline | None:
+    """The same method without names, for what names cost the known classes; None where it names nothing."""
+    naming = getattr(pipeline.settings, "naming", None)
+    if pipeline.settings.method != "clipomaly" or naming is None or naming.names == "none":
+        return None
+    settings = replace(pipeline.settings, naming=replace(naming, names="none"))
+    return Pipeline(settings, encoder=pipeline.encoder, vocabulary=pipeline.vocabulary)
 
 
 def evaluate(
@@ -100,31 +164,43 @@ def evaluate(
     *,
     existing: str = "refuse",
     step: Callable[[], object] = lambda: None,
+    plain: Pipeline | None = None,
 ) -> tuple[Evaluation, RunFolder]:
-    """Run a method over a set, or go on with it; the folder still holds the maps."""
+    """Run a method over a set, or go on with it; the folder still holds the maps.
+
+    With `plain`, every frame of a set with known classes runs through it too (`open_plain`).
+    """
     own = set_vocabulary(subject.dataset, subject.samples)
     classes = class_map(own, pipeline.vocabulary)
-    folder = RunFolder(out, _identity(pipeline, subject), existing)
+    plain = None if classes is None else plain
+    folder = RunFolder(out, _identity(pipeline, subject, plain), existing)
     if folder.finished:
         for _ in subject.samples:
             step()
         return load_evaluation(out), folder
-    sizes = sizes_for(subject.dataset)
+    sizes, kind = sizes_for(subject.dataset), DATASETS[subject.dataset].kind
     judge = Judge(
         sizes,
         synonyms_for(name for sample in subject.samples for name in (*sample.names, *sample.things.values())),
         _similarity(pipeline),
+        images=kind == "defects",
     )
-    tally, infos = Tally(), []
+    tally = Tally(images=judge.images)
+    infos: list[dict[str, Any]] = []
+    things: list[dict[str, Any]] = []
     warm = False
     for sample in subject.samples:
         kept = folder.read(sample.name)
         if kept is None:
-            kept = _process(pipeline, sample, classes, judge, warm or len(subject.samples) == 1)
+            kept = _process((pipeline, plain), sample, classes, judge, warm or len(subject.samples) == 1)
             folder.write(sample.name, kept)
             warm = True
+        else:
+            folder.resumed += 1
         tally.add(sample.name, kept.score, kept.anomaly, kept.rows)
-        infos.append(kept.info)
+        info = dict(kept.info)
+        things += info.pop("things", [])
+        infos.append(info)
         step()
 
     def maps() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -135,6 +211,7 @@ def evaluate(
 
     figures, rows, curve, histogram = summarise(tally, maps(), sizes)
     figures["locked"] = {**operating_rule(pipeline), **figures["locked"]}
+    frames = [{**line, **info} for line, info in zip(frame_table(rows, tally.frames), infos, strict=True)]
     metrics = {
         "schema": SCHEMA,
         "method": pipeline.settings.method,
@@ -145,35 +222,43 @@ def evaluate(
         **pipeline.provenance,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **figures,
+        "slices": slices_of(rows, frames),
+        "things": things_summary(things),
         "unknown_classes": list(classes.unknown) if classes is not None else [],
         "minimum_component_sizes": asdict(sizes),
-        "notices": list(pipeline.notices),
+        "notices": [*pipeline.notices, *([note] if (note := advice_on(subject, pipeline)) else [])],
         "settings": asdict(pipeline.settings),
     }
-    frames = [{**line, **info} for line, info in zip(frame_table(rows, tally.frames), infos, strict=True)]
-    evaluation = Evaluation(metrics, rows, frames, curve, histogram)
+    evaluation = Evaluation(metrics, rows, frames, curve, histogram, things)
     save_evaluation(out, evaluation)
     return evaluation, folder
 
 
 def _process(
-    pipeline: Pipeline,
+    pipelines: tuple[Pipeline, Pipeline | None],
     sample: Sample,
     classes: ClassMap | None,
     judge: Judge,
     warm: bool,
 ) -> KeptFrame:
+    pipeline, plain = pipelines
     image, label = sample.load()
     truth = truth_of(sample, label, classes)
     frame = Frame(image, sample.name, str(sample.image_path))
     started = time.perf_counter()
     prediction = pipeline(frame).prediction
     seconds = time.perf_counter() - started
-    rows = prediction_rows(prediction, truth, judge)
+    without = None if plain is None else plain(frame).prediction
+    rows = prediction_rows(prediction, truth, judge, without)
     rows["seconds"] = np.array([seconds, 1.0]) if warm else np.zeros(2)
-    return KeptFrame(
-        prediction.score, truth.anomaly, prediction.unknown, rows, _info(sample, prediction.findings, truth)
-    )
+    info = _info(sample, prediction.findings, truth)
+    if sample.measures and label is not None:
+        answers = {
+            named.number: answer_of(judged_finding(prediction.findings, named)) for named in truth.named
+        }
+        called = {number: names[0] if names else None for number, names in answers.items()}
+        info["things"] = things_of(sample, prediction.unknown & (label != 255), called)
+    return KeptFrame(prediction.score, truth.anomaly, prediction.unknown, rows, info)
 
 
 def _info(sample: Sample, findings: Sequence[Finding], truth: Truth) -> dict[str, Any]:
@@ -220,8 +305,10 @@ def operating_rule(pipeline: Pipeline) -> dict[str, Any]:
     return {"rule": "number", "fixed": True, "threshold": float(rule)}
 
 
-def _identity(pipeline: Pipeline, subject: Subject) -> dict[str, Any]:
+def _identity(pipeline: Pipeline, subject: Subject, plain: Pipeline | None) -> dict[str, Any]:
     return {
+        "settings": asdict(pipeline.settings),
+        "naming_cost": plain is not None,
         "dataset": subject.dataset,
         "split": subject.split,
         "limit": subject.limit,

@@ -14,7 +14,15 @@ from clipomaly.evaluate.run import Subject
 from clipomaly.evaluate.scoremaps import LabelledMap
 from clipomaly.metrics.names import NAMING_ROW
 
-__all__ = ["Picture", "frames_html", "names_html", "pictures_of_maps", "pictures_of_run"]
+__all__ = [
+    "NAMES_HEAD",
+    "Picture",
+    "frames_html",
+    "names_html",
+    "names_rows",
+    "pictures_of_maps",
+    "pictures_of_run",
+]
 
 Picture = Callable[[int], str | None]
 """Index of a frame → its picture as a data address, where there is one."""
@@ -92,19 +100,25 @@ def _figure(evaluation: Evaluation, at: int, data: str) -> str:
     return f'<figure><img src="{data}" alt="{name}"><figcaption>{text}</figcaption></figure>'
 
 
+NAMES_HEAD = ("true name", "regions", "named so", "what it was called")
+
+
 def names_html(evaluation: Evaluation) -> str:
     """Which true name was called what."""
+    rows = names_rows(evaluation)
+    return section("Names", table(NAMES_HEAD, rows, wrap_last=True)) if rows else ""
+
+
+def names_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
+    """True name, regions, how many were named so, and all that they were called; most frequent first."""
     by_true: dict[str, Counter[str]] = {}
     for line in evaluation.frames:
         if line.get("true_name"):
             trues, names = str(line["true_name"]).split("|"), str(line.get("name") or "").split("|")
             for true, name in zip(trues, names, strict=True):
                 by_true.setdefault(true, Counter())[name or "(unnamed)"] += 1
-    if not by_true:
-        return ""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for true, given in sorted(by_true.items(), key=lambda item: (-item[1].total(), item[0])):
         said = ", ".join(f"{name} ({n})" if n > 1 else name for name, n in given.most_common())
         rows.append((true, str(given.total()), str(given[true]), said))
-    head = ("true name", "regions", "named so", "what it was called")
-    return section("Names", table(head, rows, wrap_last=True))
+    return rows

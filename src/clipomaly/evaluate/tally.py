@@ -19,8 +19,10 @@ from clipomaly.evaluate.figures import FIGURES, Rows, interval_of
 from clipomaly.evaluate.names import answer_of, judged_finding
 from clipomaly.evaluate.truth import LEFT_OUT, Named, Truth
 from clipomaly.metrics.component import MinimumSizes, component_row, match_components
+from clipomaly.metrics.industrial import ProCounts, image_metrics, region_row
 from clipomaly.metrics.names import NamingCounts, Synonyms
 from clipomaly.metrics.openworld import confusion_of
+from clipomaly.metrics.operational import frame_row
 from clipomaly.metrics.pixel import PixelCounts, PixelCurve, PixelMetrics
 from clipomaly.metrics.sketch import FrameSketches, ap_of, auroc_of, f1_best_of, fpr95_of
 from clipomaly.records import Finding, Prediction
@@ -45,8 +47,16 @@ def mask_rows(
     """What one frame's binary mask adds: components and the 2×2 confusion."""
     return {
         "locked": component_row(match_components(mask, anomaly, minimum)),
-        "mask": confusion_of(mask.view(np.uint8), anomaly, 1),
+        "mask": _two_by_two(mask, anomaly),
     }
+
+
+def _two_by_two(mask: np.ndarray, anomaly: np.ndarray) -> np.ndarray:
+    """`confusion_of` for two classes, by counting alone."""
+    true = anomaly == 1
+    counted, flagged = int(np.count_nonzero(anomaly != 255)), int(np.count_nonzero(mask & (anomaly != 255)))
+    positive, hit = int(np.count_nonzero(true)), int(np.count_nonzero(mask & true))
+    return np.array([[counted - positive - (flagged - hit), flagged - hit], [positive - hit, hit]])
 
 
 @dataclass(frozen=True)
@@ -57,21 +67,38 @@ class Judge:
     synonyms: Synonyms
     similarity: Callable[[str, str], float] | None = None
     """How alike two names are, where the method can tell."""
+    images: bool = False
+    """Whether whole images are judged too, and defect regions (AUPRO)."""
 
 
-def prediction_rows(prediction: Prediction, truth: Truth, judge: Judge) -> dict[str, np.ndarray]:
-    """What one frame's prediction adds, by figure."""
+def prediction_rows(
+    prediction: Prediction, truth: Truth, judge: Judge, plain: Prediction | None = None
+) -> dict[str, np.ndarray]:
+    """What one frame's prediction adds, by figure; `plain` is the same method's without names."""
     rows: dict[str, np.ndarray] = {}
     if truth.anomaly is not None:
         rows |= mask_rows(prediction.unknown, truth.anomaly, judge.minimum)
+        if judge.images:
+            counted = prediction.score[truth.anomaly != 255]
+            best = float(counted.max()) if counted.size else float(prediction.score.max())
+            rows["image_score"] = np.array([best, (truth.anomaly == 1).any()])
+        if truth.corridor is not None:
+            rows["operational"] = frame_row(prediction.unknown, truth.anomaly, truth.corridor)
     if truth.classes is not None:
-        n_known = prediction.n_known
-        outside = prediction.unknown | (prediction.labels >= n_known)
-        mapped = np.where(outside, n_known, prediction.labels).astype(np.int16)
-        rows["classes"] = confusion_of(mapped, truth.classes, n_known, LEFT_OUT)
+        rows["classes"] = _confusion(prediction, truth.classes)
+        if plain is not None:
+            rows["cost"] = np.stack([rows["classes"], _confusion(plain, truth.classes)])
     if truth.named:
         rows["naming"] = sum(_naming_row(prediction.findings, named, judge) for named in truth.named)  # type: ignore[assignment]
     return rows
+
+
+def _confusion(prediction: Prediction, classes: np.ndarray) -> np.ndarray:
+    """Known classes; the own mask, and every pixel that bears an entered name, is the unknown."""
+    n_known = prediction.n_known
+    outside = prediction.unknown | (prediction.labels >= n_known)
+    mapped = np.where(outside, n_known, prediction.labels).astype(np.int16)
+    return confusion_of(mapped, classes, n_known, LEFT_OUT)
 
 
 def _naming_row(findings: Sequence[Finding], named: Named, judge: Judge) -> np.ndarray:
@@ -85,11 +112,13 @@ class Tally:
     """Collects frames; `close` once all are in."""
 
     dtype: Any = np.float32
+    images: bool = False
     rows: dict[str, list[np.ndarray | None]] = field(default_factory=dict)
     frames: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.counts = PixelCounts(self.dtype)
+        self.regions = ProCounts() if self.images and self.dtype == np.float32 else None
         self._sketches = FrameSketches()
         self._sketched: list[int] = []
 
@@ -105,6 +134,8 @@ class Tally:
             try:
                 self.counts.add(score, anomaly)
                 self._sketches.add(score, anomaly)
+                if self.regions is not None:
+                    self.regions.add(score, anomaly)
             except MetricError as error:
                 raise MetricError(f"frame {name}: {error}") from error
             self._sketched.append(len(self.frames))
@@ -130,6 +161,23 @@ class Tally:
             sketches = self._sketches.rows()
             out["pixels"] = np.zeros((len(self.frames), *sketches.shape[1:]), np.int64)
             out["pixels"][self._sketched] = sketches
+        if "image_score" in out:
+            out["image"] = _image_rows(out["image_score"])
+        return out
+
+    def exact(self, pixels: PixelMetrics | None) -> dict[str, float]:
+        """Figures that are not computed from rows."""
+        out: dict[str, float] = {}
+        if pixels is not None:
+            out |= {k: getattr(pixels, k) for k in ("ap", "auroc", "fpr95", "f1_best")}
+        if self.regions is not None and self.regions.n_regions and self.counts.n_negative:
+            out["aupro"] = self.regions.result()
+        kept = [row for row in self.rows.get("image_score", []) if row is not None]
+        if kept:
+            score, defective = np.stack(kept).T
+            if 0 < defective.sum() < defective.size:
+                images = image_metrics(score, defective > 0)
+                out |= {"image_auroc": images.auroc, "image_ap": images.ap}
         return out
 
     def pixels(self) -> tuple[PixelMetrics, PixelCurve, Histogram] | None:
@@ -138,8 +186,26 @@ class Tally:
             return None
         low, high = self.counts.bounds()
         edges = np.linspace(low, high if high > low else low + 1.0, _BINS + 1)
-        known, anomaly = self.counts.histogram(edges)
-        return self.counts.result(), self.counts.curve(), Histogram(edges, known, anomaly)
+        return self.counts.result(), self.counts.curve(), self._histogram(edges)
+
+    def _histogram(self, edges: np.ndarray) -> Histogram:
+        """For the plot: the shared bins of the sketch, each put where it begins; much cheaper than exact."""
+        starts = np.clip(self._sketches.starts(), edges[0], edges[-1])
+        known, anomaly = self._sketches.rows().sum(axis=0)
+        counts = (np.histogram(starts, edges, weights=side)[0].astype(np.int64) for side in (known, anomaly))
+        return Histogram(edges, *counts)
+
+
+def _image_rows(scores: np.ndarray) -> np.ndarray:
+    """Good and defective images by score, [frames, 2, bins]: one bin a score, or 512 quantiles of them."""
+    score, defective = scores[:, 0], scores[:, 1] > 0
+    cuts = np.unique(score)
+    if cuts.size > 512:
+        cuts = np.unique(np.quantile(score, np.linspace(0, 1, 513), method="inverted_cdf"))
+    out = np.zeros((len(scores), 2, cuts.size), np.int32)
+    at = np.maximum(np.searchsorted(cuts, score, "right") - 1, 0)
+    out[np.arange(len(scores)), defective.astype(int), at] = 1
+    return out
 
 
 def summarise(
@@ -156,20 +222,21 @@ def summarise(
     curve = histogram = None
     if pixels is not None:
         result, curve, histogram = pixels
+        edges = np.unique(curve.threshold[np.isfinite(curve.threshold)])
         for at, score, anomaly in maps:
             row = component_row(match_components(score >= result.threshold_f1, anomaly, minimum))
             tally.put("oracle", at, row)
+            if tally.regions is not None:
+                tally.put("regions", at, region_row(score, anomaly, edges))
         metrics |= {"prevalence": result.prevalence, "f1_best_threshold": result.threshold_f1}
-        exact = {k: getattr(result, k) for k in ("ap", "auroc", "fpr95", "f1_best")}
-    else:
-        exact = {}
-        if tally.counts.n_negative or tally.counts.n_positive:
-            kind = "anomalous" if tally.counts.n_negative else "known"
-            metrics["undefined"] = f"pixel and oracle figures are undefined: the set has no {kind} pixels"
+    elif tally.counts.n_negative or tally.counts.n_positive:
+        kind = "anomalous" if tally.counts.n_negative else "known"
+        metrics["undefined"] = f"pixel and oracle figures are undefined: the set has no {kind} pixels"
+    exact = tally.exact(None if pixels is None else pixels[0])
     rows = tally.finished_rows()
     for figure in FIGURES:
         value = exact.get(figure.key)
-        if value is None and figure.rows in rows and figure.rows != "pixels":
+        if value is None and figure.rows in rows and figure.rows not in ("pixels", "image", "regions"):
             value = float(figure.of(rows[figure.rows].astype(np.float64).sum(axis=0)))
         _place(metrics, figure.key, value, None if value is None else interval_of(figure, rows))
     if pixels is not None:
@@ -205,7 +272,7 @@ def frame_table(rows: Rows, frames: Sequence[str]) -> list[dict[str, Any]]:
         for line, k, a in zip(out, known, anomaly, strict=True):
             line["anomaly_share"] = _number(a / (k + a)) if k + a else None
     for figure in FIGURES:
-        if figure.rows != "pixels" and figure.rows in rows:
+        if figure.rows not in ("pixels", "image", "regions", "cost") and figure.rows in rows:
             for line, value in zip(out, figure.of(rows[figure.rows].astype(np.float64)), strict=True):
                 line[figure.key] = _number(value)
     return out

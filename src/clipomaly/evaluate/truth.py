@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int16, UInt8
+from jaxtyping import Bool, Int16, UInt8, UInt16
 
 from clipomaly.data.datasets import DATASETS, Sample
 from clipomaly.errors import ConfigError
@@ -21,6 +21,7 @@ from clipomaly.vocabulary import Vocabulary, load_vocabulary
 
 __all__ = ["LEFT_OUT", "ClassMap", "Named", "Truth", "class_map", "set_vocabulary", "truth_of"]
 
+_DRIVEN, _BESIDE = ("flat", "ground", "marking"), ("sidewalk", "pavement", "grass", "terrain")
 LEFT_OUT = -1
 """Class of pixels that do not count (the vocabulary may have 255 classes)."""
 
@@ -31,6 +32,8 @@ class Named:
 
     name: str
     mask: Bool[np.ndarray, "H W"] | None = None
+    number: int = 0
+    """Of the thing in the instance picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,8 @@ class Truth:
     """Index of the known class, the number of known classes for the unknown, −1 left out."""
     named: tuple[Named, ...] = ()
     """The anomalies whose names are known."""
+    corridor: Bool[np.ndarray, "H W"] | None = None
+    """Where one drives, and the things that stand there; where it is known."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class ClassMap:
     unknown: tuple[str, ...]
     """The set's classes that the vocabulary does not know."""
     n_known: int
+    driven: tuple[int, ...] = ()
+    """Classes of the vocabulary that one drives on."""
 
 
 def set_vocabulary(dataset: str, samples: Sequence[Sample]) -> str | None:
@@ -76,7 +83,8 @@ def class_map(own: str | None, vocabulary: Vocabulary) -> ClassMap | None:
         )
     n_known = len(vocabulary.known)
     missing = tuple(k.name for k, place in zip(known, places, strict=True) if place is None)
-    return ClassMap(tuple(n_known if p is None else p for p in places), missing, n_known)
+    driven = tuple(i for i, k in enumerate(vocabulary.known) if k.group in _DRIVEN and k.name not in _BESIDE)
+    return ClassMap(tuple(n_known if p is None else p for p in places), missing, n_known, driven)
 
 
 def truth_of(sample: Sample, label: UInt8[np.ndarray, "H W"] | None, classes: ClassMap | None) -> Truth:
@@ -91,13 +99,35 @@ def truth_of(sample: Sample, label: UInt8[np.ndarray, "H W"] | None, classes: Cl
         known[label == 1] = classes.n_known
         known[label == 255] = LEFT_OUT
     anomaly = np.where(known == LEFT_OUT, 255, known == classes.n_known).astype(np.uint8)
-    return Truth(anomaly, known, _named(sample, anomaly))
+    numbers = sample.instances() if sample.measures or sample.things else None
+    corridor = None
+    if numbers is not None:
+        corridor = _corridor(np.isin(known, classes.driven), anomaly == 1, numbers)
+    return Truth(anomaly, known, _named(sample, anomaly), corridor)
+
+
+def _corridor(
+    driven: Bool[np.ndarray, "H W"], anomaly: Bool[np.ndarray, "H W"], numbers: UInt16[np.ndarray, "H W"]
+) -> Bool[np.ndarray, "H W"]:
+    """What one drives on, and every thing whose foot stands on it: mostly such ground right around it."""
+    import cv2
+
+    out = driven.copy()
+    for number in np.unique(numbers[anomaly]):
+        thing = numbers == number
+        y, x = np.nonzero(thing)
+        top, left = max(0, int(y.max()) - 3), max(0, int(x.min()) - 3)
+        box = np.s_[top : int(y.max()) + 5, left : int(x.max()) + 5]
+        around = cv2.dilate(thing[box].view(np.uint8), np.ones((7, 7), np.uint8)).astype(bool) & ~thing[box]
+        if around.any() and driven[box][around].mean() > 0.3:
+            out |= thing
+    return out
 
 
 def _named(sample: Sample, anomaly: UInt8[np.ndarray, "H W"] | None) -> tuple[Named, ...]:
     numbers = sample.instances()
     if numbers is not None:
-        return tuple(Named(name, numbers == number) for number, name in sample.things.items())
+        return tuple(Named(name, numbers == number, number) for number, name in sample.things.items())
     if len(sample.names) != 1:  # with several, which region bears which name is not said
         return ()
     return (Named(sample.names[0], None if anomaly is None else anomaly == 1),)

@@ -28,7 +28,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from clipomaly._version import __version__
-from clipomaly.config import Settings
+from clipomaly.config import Settings, settings_that_differ
 from clipomaly.errors import OutputError
 from clipomaly.export.files import TEMPORARY_SUFFIX, output_error, write_whole
 from clipomaly.export.maps import PREVIEWS, write_frame
@@ -202,13 +202,19 @@ class FrameWriter:
 
     def _check_same_run(self) -> None:
         try:
-            before = json.loads((self.out_dir / RUN).read_text("utf-8"))["provenance"]
+            run = json.loads((self.out_dir / RUN).read_text("utf-8"))
+            before = run["provenance"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise OutputError(
                 f"{self.out_dir / RUN} is missing or damaged, so its run cannot go on: choose another --out"
             ) from error
         for key in ("run", "model_hash", "vocabulary_hash", "version"):
             if before.get(key) != self._provenance.get(key):
+                changed = settings_that_differ(run.get("settings"), asdict(self._settings))
+                if key == "run" and changed:
+                    raise OutputError(
+                        f"{self.out_dir} was made with other settings: {changed}. Choose another --out"
+                    )
                 raise OutputError(
                     f"{self.out_dir} was made with another {key.replace('_', ' ')} "
                     f"({before.get(key)}, now {self._provenance.get(key)}): choose another --out"

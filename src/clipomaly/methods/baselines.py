@@ -17,6 +17,7 @@ the model's own best class stands in for them.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -122,6 +123,9 @@ class Baseline:
             "model_hash": "" if self.backbone is None else self.backbone.fingerprint,
             "temperature": getattr(self.backbone, "temperature", None),
             "synonyms": self.settings.unknown.synonyms,
+            "long_side": self.settings.encoder.long_side,
+            "tile": self.settings.encoder.tile,
+            **({} if self.fitted is None else {"fit": _fit_hash(self.fitted)}),
         }
 
     def calibrated(self, vocabulary: Vocabulary) -> float | None:
@@ -220,6 +224,15 @@ class Baseline:
             "use --threshold otsu or percentile"
         )
         return frame_threshold(score, self.settings.unknown, self.calibrated(vocabulary), why_not)
+
+
+def _fit_hash(fitted: Fit) -> str:
+    """Sixteen hexadecimal digits of what was fitted."""
+    arrays = (fitted.centre, fitted.whiten, fitted.means) if isinstance(fitted, Gaussians) else (fitted.kept,)
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _nearness_to_centre(size: tuple[int, int]) -> Float[np.ndarray, "H W"]:

@@ -111,7 +111,14 @@ def open_baselines(settings: Settings, vocabulary: Vocabulary, encoder: OpenEnco
     method = open_baseline(settings, encoder, vocabulary, thresholds=thresholds)
     provenance = {} if method.backbone is None else method.backbone.provenance
     notices: tuple[str, ...] = ()
-    if settings.unknown.threshold == "auto" and method.calibrated(vocabulary) is None:
+    if settings.unknown.threshold in ("auto", "calibrated") and method.calibrated(vocabulary) is None:
+        if thresholds is not None or settings.unknown.threshold == "calibrated":
+            reason = None if thresholds is None else thresholds.mismatch(method.conditions())
+            raise ConfigError(
+                f"no calibrated threshold for method {method.name} with vocabulary {vocabulary.name}"
+                f"{f' ({reason})' if reason else ''}: run `clipomaly calibrate --method {method.name}`, give "
+                "its file with --thresholds, or use --threshold otsu"
+            )
         notices = (f"no calibrated threshold for method {method.name}. Using otsu.",)
     return Opened(method, provenance, notices)
 
@@ -144,10 +151,6 @@ METHODS: dict[str, tuple[str, Callable[[Settings, Vocabulary, OpenEncoder], Open
     "anomalyclip": (
         "Learned words for normal and abnormal, whatever the object (arXiv 2310.18961)",
         open_anomalyclip,
-    ),
-    "flowclas": (
-        "Density of ordinary features, learned with pasted outliers (arXiv 2411.19888); trained",
-        open_flow,
     ),
     **{name: (f"Baseline: {title}", open_baselines) for name, title in BASELINES.items()},
 }

@@ -21,13 +21,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Integer, Shaped
+from jaxtyping import Float, Integer, Num, Shaped
 
 from clipomaly.errors import MetricError
 from clipomaly.metrics.pages import OrderedScores, keys_of, spans
 from clipomaly.metrics.pixel import MEMORY, PixelMetrics, pixel_metrics
 
-__all__ = ["ProCounts", "aupro", "image_metrics"]
+__all__ = ["ProCounts", "aupro", "aupro_of", "image_metrics", "region_row"]
 
 _FLOAT32 = np.dtype(np.float32)
 
@@ -148,3 +148,38 @@ def image_metrics(scores: Shaped[np.ndarray, " n"], defective: Shaped[np.ndarray
     1.0
     """
     return pixel_metrics(np.asarray(scores), np.asarray(defective).astype(np.uint8))
+
+
+# --- rows: what one image adds, for intervals and slices; scores of one bin count as tied ---
+
+
+def region_row(
+    scores: Shaped[np.ndarray, "h w"], labels: Integer[np.ndarray, "..."], edges: Num[np.ndarray, " cuts"]
+) -> Float[np.ndarray, "2 bins"]:
+    """Good pixels, and Σ over defect regions of the share of their pixels, by score; bins rise.
+
+    >>> labels = np.array([[1, 1, 0, 0]], np.uint8)
+    >>> region_row(np.array([[0.9, 0.1, 0.2, 0.6]]), labels, np.array([0.5])).tolist()
+    [[1.0, 1.0], [0.5, 0.5]]
+    """
+    defect = labels == 1
+    at = np.searchsorted(edges, scores, "right")
+    _, regions, stats, _ = cv2.connectedComponentsWithStats(defect.view(np.uint8), connectivity=8)
+    weights = 1 / stats[regions[defect], cv2.CC_STAT_AREA]
+    n = edges.size + 1
+    good = np.bincount(at[labels == 0], minlength=n).astype(np.float64)
+    return np.stack([good, np.bincount(at[defect], weights=weights, minlength=n)])
+
+
+def aupro_of(rows: Num[np.ndarray, "*b 2 bins"], limit: float = 0.3) -> Float[np.ndarray, "*b"]:
+    """AUPRO of summed rows, up to FPR `limit`; NaN without regions or without good pixels."""
+    fp, pro = np.moveaxis(np.cumsum(rows[..., ::-1], axis=-1, dtype=np.float64), -2, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fpr, pro = fp / fp[..., -1:], pro / pro[..., -1:]
+        zero = np.zeros_like(fpr[..., :1])
+        x0, y0 = np.concatenate([zero, fpr[..., :-1]], -1), np.concatenate([zero, pro[..., :-1]], -1)
+        width = np.clip(limit - x0, 0, None)
+        step = fpr - x0
+        part = np.where(step > width, width / np.where(step > 0, step, 1), 1.0)
+        area = np.minimum(step, width) * (y0 + part * (pro - y0) / 2)
+        return np.asarray(area.sum(axis=-1) / limit) + 0 * pro[..., -1] + 0 * fpr[..., -1]

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
 
 from clipomaly.errors import MetricError
-from clipomaly.metrics.pages import keys_of
+from clipomaly.metrics.pages import keys_of, scores_of
 
 __all__ = ["FrameSketches", "ap_of", "auroc_of", "f1_best_of", "fpr95_of"]
 
@@ -70,6 +70,15 @@ class FrameSketches:
                 raise MetricError("no frame was added: an interval over frames needs frames")
             self._settle()
         return np.stack(self._rows)
+
+    def starts(self) -> Float[np.ndarray, " bins"]:
+        """The lowest score of each bin; of the first and of empty ones at the end, −∞ and ∞."""
+        self.rows()
+        assert self._cuts is not None
+        keys = self._cuts.astype(np.uint32) << np.uint32(12)
+        out = np.full(self.bins, np.inf)
+        out[0], out[1 : 1 + keys.size] = -np.inf, scores_of(keys, np.dtype(np.float32))
+        return out
 
     def _settle(self) -> None:
         """Fix the bins at quantiles of both classes, half of them each, and move the frames into them."""
