@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from clipomaly.commands.listing import print_rows
+from clipomaly.commands.stores import print_table
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.clusters import Cluster
 from clipomaly.store.mining import Proposal, propose, unnamed_clusters
@@ -27,12 +27,9 @@ def run_mine(
         rows = [{**asdict(p), "frame_name": names.get(p.frame, p.frame)} for p in proposals]
         print(json.dumps(rows, ensure_ascii=False))
     else:
-        print_rows(
-            ("", "frame", "value", "because"),
-            [
-                (str(i), names.get(p.frame, p.frame), f"{p.value:.3f}", p.reason)
-                for i, p in enumerate(proposals, start=1)
-            ],
+        print_table(
+            ("frame", "value", "because"),
+            [(names.get(p.frame, p.frame), f"{p.value:.3f}", p.reason) for p in proposals],
         )
     lines = [f"{p.value:.3f} {catalogue.name_of(p.finding)}" for p in proposals]
     _sheet(catalogue, [p.finding for p in proposals], lines, sheet)
@@ -53,7 +50,7 @@ def run_clusters(
     if as_json:
         print(json.dumps([asdict(c) for c in clusters], ensure_ascii=False))
     else:
-        print_rows(
+        print_table(
             ("cluster", "findings", "tightness", "perhaps", "its middle"),
             [
                 (

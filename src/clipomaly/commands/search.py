@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
-from clipomaly.commands.listing import print_rows
+from clipomaly.commands.stores import print_table
 from clipomaly.config import EncoderSettings, Settings
 from clipomaly.data.images import read_image
 from clipomaly.encoders.prompts import bank_of_names
@@ -56,7 +56,7 @@ def run_search(
         )
     else:
         rows = [(catalogue.row(m.finding), m) for m in matches]
-        print_rows(
+        print_table(
             ("finding", "like", "name", "status", "score", "area", "frame", "more"),
             [
                 (

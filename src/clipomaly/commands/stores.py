@@ -6,16 +6,17 @@ import getpass
 import hashlib
 import json
 import os
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
-from clipomaly.commands.listing import print_rows
 from clipomaly.errors import OutputError, StoreError
 from clipomaly.export.annotations.changes import Change, read_changes
 from clipomaly.export.files import whole_file
@@ -34,11 +35,22 @@ __all__ = [
     "import_decisions",
     "index_store",
     "open_catalogue",
+    "print_table",
     "seconds_of",
     "show_store",
     "write_results",
     "writer_name",
 ]
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table whose first column is never cut: ids are there to be copied. Wide where nobody looks on."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for i, title in enumerate(header):
+        table.add_column(title, no_wrap=i == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def open_catalogue(uri: str, decisions: str | None) -> Catalogue:
@@ -103,7 +115,7 @@ def show_store(uri: str, decisions: str | None, as_json: bool) -> None:
         ]
         print(json.dumps({"store": uri, "schema": store.schema_version(), "runs": rows, "counts": counts}))
         return
-    print_rows(
+    print_table(
         ("run", "started (UTC)", "method", "model", "vocabulary", "frames", "findings"),
         [
             (
@@ -119,9 +131,9 @@ def show_store(uri: str, decisions: str | None, as_json: bool) -> None:
         ],
     )
     print()
-    print_rows(("status", "findings"), [(s, str(n)) for s, n in counts["status"].items() if n])
+    print_table(("status", "findings"), [(s, str(n)) for s, n in counts["status"].items() if n])
     print()
-    print_rows(("name", "findings"), [(s, str(n)) for s, n in counts["name"].items()])
+    print_table(("name", "findings"), [(s, str(n)) for s, n in counts["name"].items()])
 
 
 def index_store(uri: str) -> None:

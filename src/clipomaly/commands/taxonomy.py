@@ -11,8 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from clipomaly.commands.listing import print_rows
-from clipomaly.commands.stores import open_catalogue
+from clipomaly.commands.stores import open_catalogue, print_table
 from clipomaly.errors import OutputError
 from clipomaly.store.decisions import Decision
 from clipomaly.store.taxonomy import NameEntry, Rules, Taxonomy, base_vocabulary, load_rules
@@ -61,13 +60,13 @@ def show_taxonomy(
     if name is None and status is None:
         entries = [e for e in entries if e.status != "known" or e.aliases]
         print(f"{len(taxonomy.names('known'))} known classes from the vocabulary")
-    print_rows(
+    print_table(
         ("name", "status", "findings", "frames", "places", "days", "confirmed", "by", "from", "note"),
         [_row(e, rules) for e in entries],
     )
     if name is not None:
         print()
-        print_rows(("when (UTC)", "who", "what"), [_told(d) for d in _about(taxonomy, entries[0])])
+        print_table(("when (UTC)", "who", "what"), [_told(d) for d in _about(taxonomy, entries[0])])
 
 
 def _unmet(entry: NameEntry, rules: Rules) -> list[str]:
