@@ -243,7 +243,7 @@ def test_a_folder_in_use_is_neither_overwritten_nor_mixed(masks: Path, tmp_path:
     with pytest.raises(OutputError, match="--resume"):
         evaluate(pipeline, subject, tmp_path / "out")
     other = Pipeline(load_settings(overrides={"method": "centre", "threshold": "0.3"}))
-    with pytest.raises(OutputError, match="other settings: --threshold auto, now 0.3"):
+    with pytest.raises(OutputError, match=r"other settings: --threshold auto, now 0\.3"):
         evaluate(other, subject, tmp_path / "out", existing="resume")
     replaced, _ = evaluate(other, subject, tmp_path / "out", existing="replace")
     assert replaced.metrics["locked"]["threshold"] == 0.3

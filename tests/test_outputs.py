@@ -481,7 +481,7 @@ def test_resuming_with_other_settings_is_refused(tmp_path: Path) -> None:
     with writer(tmp_path) as w:
         w.write(result("a"))
     other = Settings(unknown=UnknownSettings(score="msp"))
-    with pytest.raises(OutputError, match=r"made with other settings: --score auto, now msp. Choose another --out"):
+    with pytest.raises(OutputError, match=r"other settings: --score auto, now msp\. Choose another --out"):
         FrameWriter(tmp_path, other, ROAD, {**PROVENANCE, "run": other.id}, existing="resume")
     with pytest.raises(OutputError, match="made with another model hash"):
         FrameWriter(tmp_path, Settings(), ROAD, {**PROVENANCE, "model_hash": "def"}, existing="resume")
