@@ -250,18 +250,6 @@ class AnomalyCLIPSettings:
 
 
 @dataclass(frozen=True)
-class FlowCLASSettings:
-    """The method flowclas: how a flow's densities become a score."""
-
-    flow_score: str | None = option(
-        None,
-        "Score of flowclas: as released (without the Jacobian), with the jacobian, their logarithms log and "
-        "nll, or the outlier head; default: the one that was best on the flow's held-apart frames.",
-        choices=("released", "jacobian", "log", "nll", "head"),
-    )
-
-
-@dataclass(frozen=True)
 class Settings:
     """All settings that change results.
 
