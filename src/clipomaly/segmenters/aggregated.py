@@ -13,10 +13,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from clipomaly.encoders.prompts import TextBank
 from clipomaly.errors import ModelError
 from clipomaly.records import DenseFeatures
-from clipomaly.segmenters.seam import NameScores
+from clipomaly.segmenters.seam import NameBank, NameScores
 
 __all__ = ["AggregatedSegmenter", "CostHead"]
 
@@ -41,14 +40,14 @@ class AggregatedSegmenter:
     def __init__(self, head: CostHead) -> None:
         self.head = head
 
-    def segment(self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: TextBank) -> NameScores:
+    def segment(self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: NameBank) -> NameScores:
         """Logits of every name, padding cut away first."""
         if dense.patches.shape[2] != self.head.width:
             raise ModelError(
                 f"the cost aggregation was trained on vectors of length {self.head.width}, this encoder's "
                 f"have {dense.patches.shape[2]}: use the --model that it was trained on"
             )
-        sums = np.zeros((len(names), names.vectors.shape[1]), np.float32)
+        sums = np.zeros((len(names.names), names.vectors.shape[1]), np.float32)
         np.add.at(sums, names.owner, names.vectors)
         texts = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
         scores = self.head.scores(dense.patches, texts)

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from clipomaly.encoders.prompts import TextBank
 from clipomaly.maths.scores import softmax
 from clipomaly.records import DenseFeatures
-from clipomaly.segmenters.seam import NameScores
+from clipomaly.segmenters.seam import NameBank, NameScores
 
 __all__ = ["DenseSegmenter", "Extended", "extend"]
 
@@ -32,7 +31,7 @@ class DenseSegmenter:
     def __init__(self, temperature: float) -> None:
         self.temperature = temperature
 
-    def segment(self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: TextBank) -> NameScores:
+    def segment(self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: NameBank) -> NameScores:
         """Cosines on the patch grid."""
         return NameScores(names.similarity(dense.patches), dense.extent, self.temperature)
 

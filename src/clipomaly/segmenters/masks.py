@@ -17,10 +17,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from clipomaly.encoders.prompts import TextBank
 from clipomaly.maths.grids import mask_to_grid, upsample
 from clipomaly.records import DenseFeatures
-from clipomaly.segmenters.seam import NameScores
+from clipomaly.segmenters.seam import NameBank, NameScores
 from clipomaly.segmenters.superpixels import join, neighbours, pooled, superpixels
 
 __all__ = ["MaskSegmenter", "Proposals", "by_partitions", "by_proposals"]
@@ -55,7 +54,7 @@ class MaskSegmenter:
         self.temperature = temperature
         self.proposals = proposals
 
-    def segment(self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: TextBank) -> NameScores:
+    def segment(self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: NameBank) -> NameScores:
         """Scores on a grid of the picture's shape, at most 320 a side."""
         scale = min(1.0, _SIDE / max(image.shape[:2]))
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
@@ -70,7 +69,7 @@ class MaskSegmenter:
 
 
 def by_partitions(
-    image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: TextBank
+    image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: NameBank
 ) -> Float[np.ndarray, "H W n"]:
     """Cosines of each pixel's segments with the names, mean over superpixels and all joined partitions."""
     labels = superpixels(image)
@@ -79,7 +78,7 @@ def by_partitions(
     area = np.bincount(labels.ravel(), minlength=count)
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32).reshape(-1, 3)
     colour = np.stack([np.bincount(labels.ravel(), lab[:, c], minlength=count) for c in range(3)], axis=1)
-    colour /= area[:, None]
+    colour = colour / area[:, None]
     pairs = neighbours(labels)
     a, b = pairs[:, 0], pairs[:, 1]
     step = np.linalg.norm(colour[a] - colour[b], axis=1) / 100 + _MEANING * (1 - (fine[a] * fine[b]).sum(1))
@@ -93,7 +92,7 @@ def by_partitions(
 
 
 def by_proposals(
-    maps: Float[np.ndarray, "n h w"], dense: DenseFeatures, names: TextBank, size: tuple[int, int]
+    maps: Float[np.ndarray, "n h w"], dense: DenseFeatures, names: NameBank, size: tuple[int, int]
 ) -> Float[np.ndarray, "H W c"]:
     """Cosines under a model's masks; where no mask lies, those of the places themselves."""
     height, width = size

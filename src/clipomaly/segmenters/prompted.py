@@ -15,9 +15,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from clipomaly.encoders.prompts import TextBank
 from clipomaly.records import DenseFeatures
-from clipomaly.segmenters.seam import NameScores
+from clipomaly.segmenters.seam import NameBank, NameScores
 
 __all__ = ["PromptedModel", "PromptedSegmenter"]
 
@@ -40,7 +39,7 @@ class PromptedSegmenter:
         self.model = model
         self.name = model.name
 
-    def segment(self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: TextBank) -> NameScores:
+    def segment(self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, names: NameBank) -> NameScores:
         """The model's maps; the dense features are not used."""
         scores = self.model.scores(image, names.names)
         return NameScores(scores, (float(scores.shape[0]), float(scores.shape[1])), self.model.temperature)

@@ -71,14 +71,14 @@ class Pyramid(nn.Module):
 def build_clip_masks(shape: PyramidShape) -> Any:
     """The decoder with new weights: `pixel_values` are features [b, d, h, w]."""
     base = shape.hidden // 4
-    backbone = SwinConfig(
+    backbone = SwinConfig(  # type: ignore[call-arg]
         embed_dim=base,
         depths=[1, 1, 1, 1],
         num_heads=[1, 1, 1, 1],
         window_size=2,
         out_features=["stage1", "stage2", "stage3", "stage4"],
     )
-    config = Mask2FormerConfig(
+    config = Mask2FormerConfig(  # type: ignore[call-arg]
         backbone_config=backbone,
         feature_size=shape.hidden,
         mask_feature_size=shape.hidden,

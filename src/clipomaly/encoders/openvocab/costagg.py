@@ -349,7 +349,9 @@ def open_cost_aggregation(folder: str | Path) -> tuple[CostAggregation, dict[str
     folder = Path(folder)
     try:
         about = json.loads((folder / SHAPE).read_text("utf-8"))
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in about["shape"].items()}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in about["shape"].items()
+        }
         model = CostAggregation(int(about["width"]), CostShape(**values))
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:

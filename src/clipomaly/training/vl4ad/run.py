@@ -154,7 +154,8 @@ class _Trainer:
         set_class_head(self.model, self.family, self.head)
         self.model.to(self.device)
         self.head.set_texts(torch.from_numpy(self.bank.vectors), torch.from_numpy(self.bank.owner))
-        config = Mask2FormerConfig(num_labels=classes, train_num_points=2048, no_object_weight=0.1)
+        sizes: dict[str, Any] = {"num_labels": classes, "train_num_points": 2048, "no_object_weight": 0.1}
+        config = Mask2FormerConfig(**sizes)
         self.criterion = Mask2FormerLoss(config, dict(_LOSS)).to(self.device)
         self._kept: dict[str, np.ndarray] = {}
 
