@@ -21,7 +21,6 @@ from clipomaly.records import UNNAMED
 from clipomaly.store.decisions import Decisions
 from clipomaly.store.results import ResultStore, first_attempts
 from clipomaly.store.state import STATUSES, FindingState
-from clipomaly.store.vectors import VectorSpace
 
 __all__ = ["ORDERS", "Catalogue", "FindingFilter"]
 
@@ -255,14 +254,13 @@ class Catalogue:
             self._spaces = {one.id: one.space for one in self.store.runs()}
         return self._spaces.get(run)
 
-    def places_in(self, vectors: VectorSpace) -> Integer[np.ndarray, " n"]:
-        """Where each finding's vector stands among those in memory; −1 where it has none."""
-        have, _ = vectors.load()
-        kept = self._places.get(vectors.name)
+    def places_in(self, space: str, have: np.ndarray) -> Integer[np.ndarray, " n"]:
+        """Where each finding stands among these ids (those of a `VectorSpace`); −1 where it does not."""
+        kept = self._places.get(space)
         if kept is None or kept[0] is not have or kept[1] is not self.ids:
             at = pc.index_in(pa.array(self.ids, pa.string()), value_set=pa.array(have, pa.string()))
             places = np.asarray(pc.fill_null(at, -1).to_numpy(zero_copy_only=False), np.intp)
-            self._places[vectors.name] = kept = (have, self.ids, places)
+            self._places[space] = kept = (have, self.ids, places)
         return kept[2]
 
     def row(self, finding: str) -> dict[str, Any]:

@@ -71,9 +71,9 @@ def search(
     else:
         vectors = catalogue.store.space(space)
         if vectors.in_memory:
-            found = vectors.nearest_of_rows(
-                vector, wanted, catalogue.places_in(vectors)[catalogue.mask(where)]
-            )
+            held = vectors.load()
+            rows = catalogue.places_in(vectors.name, held[0])[catalogue.mask(where)]
+            found = vectors.nearest_of_rows(held, vector, wanted, rows)
         else:
             found = vectors.nearest(vector, wanted, catalogue.query(where, order="id"))
     return [Match(i, s) for i, s in found if i not in leave_out][:limit]

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["VectorSpace"]
 
+#: Ids, and their vectors in the same order.
+Held = tuple[np.ndarray, Float[np.ndarray, "n d"]]
+
 MEMORY = 1 << 29
 """Bytes of vectors that are held in memory at most."""
 _INDEX_FROM = 10_000
@@ -41,8 +44,7 @@ class VectorSpace:
         self.memory = memory
         self.width = int(store.table(name).schema.field("vector").type.list_size)
         self._version: tuple[int, int] | None = None
-        self._ids: np.ndarray = np.zeros(0, object)
-        self._matrix: Float[np.ndarray, "n d"] = np.zeros((0, self.width), np.float32)
+        self._held: Held = (np.zeros(0, object), np.zeros((0, self.width), np.float32))
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -76,24 +78,24 @@ class VectorSpace:
         return query / max(float(np.linalg.norm(query)), 1e-12)
 
     def nearest_of_rows(
-        self, vector: Float[np.ndarray, " d"], limit: int, rows: Integer[np.ndarray, " m"]
+        self, held: Held, vector: Float[np.ndarray, " d"], limit: int, rows: Integer[np.ndarray, " m"]
     ) -> list[tuple[str, float]]:
-        """The nearest among these rows of what `load` gives; negative ones stand for none."""
-        ids, matrix = self._ids, self._matrix
+        """The nearest among these rows of what `load` gave; negative ones stand for none."""
+        ids, matrix = held
         query = self._unit(vector)
         rows = np.unique(rows[rows >= 0])
         # one product over everything is quicker than copying many rows out of it
         some = matrix[rows] @ query if len(rows) < len(ids) // 8 else (matrix @ query)[rows]
         return _best(ids[rows], some, limit, None)
 
-    def load(self) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
+    def load(self) -> Held:
         """All live vectors with their ids; what is held already is not read again."""
         with self._lock:
             version = (self.store.table(self.name).version, self.store.table("frames").version)
             if version != self._version:
                 self._update()
                 self._version = version
-            return self._ids, self._matrix
+            return self._held
 
     def vectors(self, ids: Collection[str]) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
         """The vectors of these findings, in the ids' order as far as they are there."""
@@ -116,20 +118,20 @@ class VectorSpace:
         live = self._live(listing)
         ids = listing["id"].filter(pa.array(live))
         wanted = ids.to_numpy(zero_copy_only=False)
-        place = _places(self._ids, wanted)
+        place = _places(self._held[0], wanted)
         new = np.flatnonzero(place < 0)
         if len(new) > 2_000 or len(new) > 0.1 * len(wanted):
-            self._ids, self._matrix = self._read_all(len(wanted))
+            self._held = self._read_all(len(wanted))
             return
         matrix = np.empty((len(wanted), self.width), np.float32)
-        matrix[place >= 0] = self._matrix[place[place >= 0]]
+        matrix[place >= 0] = self._held[1][place[place >= 0]]
         for first in range(0, len(new), 500):
             part = wanted[new[first : first + 500]]
             table = self.store.rows(self.name, f"id IN ({', '.join(map(_quoted, part))})")
             keep = self._live(table)
             found = table["id"].to_numpy()[keep]
             matrix[_places(wanted, found)] = vectors_of(table)[keep]
-        self._ids, self._matrix = wanted, matrix
+        self._held = (wanted, matrix)
 
     def _read_all(self, count: int) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
         """Everything anew, piece by piece: never more than the result and one piece in memory."""
