@@ -49,7 +49,8 @@ def _figure(columns: int, size: tuple[float, float]) -> Iterator[tuple[Any, Any,
         "axes.spines.right": False,
         "axes.grid": True,
         "grid.alpha": 0.25,
-        "legend.frameon": False,
+        "legend.framealpha": 0.9,  # readable over curves
+        "legend.edgecolor": "none",
     }
     with matplotlib.rc_context(style):
         figure = Figure(figsize=size, layout="constrained")
@@ -131,7 +132,8 @@ def histogram_svg(evaluation: Evaluation) -> str | None:
         right.axhline(
             evaluation.metrics["prevalence"], color="#777777", lw=1, ls=(0, (1, 3)), label="on average"
         )
-        right.set(xlabel="score", ylabel="share anomalous", ylim=(0, 1.02), title="Reliability")
+        top = max(1.15 * float(share[enough].max(initial=0)), 2 * evaluation.metrics["prevalence"], 0.02)
+        right.set(xlabel="score", ylabel="share anomalous", ylim=(0, min(1.02, top)), title="Reliability")
         right.legend(loc="upper left", fontsize=8)
         return str(svg())
 

@@ -268,7 +268,7 @@ def _plots(evaluations: Sequence[Evaluation]) -> str:
 
 
 _SLICE_NOTE = (
-    '<p class="soft">A frame counts in every value that it has. Empty: not defined there. Slices of few '
+    '<p class="soft">A frame counts in every value that it has. –: not defined there. Slices of few '
     "frames say little.</p>"
 )
 _THING_NOTE = (

@@ -22,7 +22,7 @@ MEAN = "(mean)"
 _KEYS = (
     *("ap", "auroc", "fpr95", "image_auroc", "image_ap", "aupro"),
     *("operational.false_clear_rate", "operational.hazard_recall", "operational.false_alarms_per_frame"),
-    *("known_miou", "locked.recall", "locked.fpr", "naming_top1_synonym", "naming_unnamed"),
+    *("known_miou", "locked.fpr", "naming_top1_synonym"),
 )
 SLICED: tuple[Figure, ...] = tuple(f for key in _KEYS for f in FIGURES if f.key == key)
 _COVERED = ((0.0, 0.005, "below 0.5 %"), (0.005, 0.05, "0.5 % to 5 %"), (0.05, 1.01, "5 % and more"))
