@@ -35,7 +35,7 @@ app.add_typer(import_app, name="import")
 world_app = typer.Typer(help="The proving ground: rendered scenes with exact truth.", no_args_is_help=True)
 app.add_typer(world_app, name="world")
 
-train_app = typer.Typer(help="Train models; needs the extra [torch].", no_args_is_help=True)
+train_app = typer.Typer(help="Train models; needs the extra `torch`.", no_args_is_help=True)
 app.add_typer(train_app, name="train")
 
 Out = Annotated[Path, typer.Option(help="Folder for the results; made if missing.")]
@@ -433,7 +433,7 @@ def export_tagger(
         str | None, typer.Option(help="CLIP ViT-B/16, for tags that the list does not hold.")
     ] = None,
 ) -> None:
-    """Turn RAM or RAM++ into one ONNX graph, with its own tags or with yours. Needs the extra [torch].
+    """Turn RAM or RAM++ into one ONNX graph, with its own tags or with yours. Needs the extra `torch`.
 
     Example: clipomaly export-tagger ram-plus --tags airside.txt --extend --text-model clip-b16 --out tagger
     """
@@ -608,7 +608,7 @@ def review(
     key: Annotated[Path | None, typer.Option(help="Its key (PEM).")] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the browser.")] = False,
 ) -> None:
-    """Review findings in the browser: confirm, rename, reject, promote names. Needs the extra [review].
+    """Review findings in the browser: confirm, rename, reject, promote names. Needs the extra `review`.
 
     Example: clipomaly review --store findings
     """
@@ -640,9 +640,13 @@ def world_render(
         bool, typer.Option("--tour", help="Each scene another control; every fifth without unknowns.")
     ] = False,
     compact: Annotated[bool, typer.Option("--compact", help="LiDAR as small NPZ files.")] = False,
+    unknowns: Annotated[
+        Literal["all", "far", "small"],
+        typer.Option(help="All unknowns, only large ones far ahead, or only those of a few centimetres."),
+    ] = "all",
     jobs: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
 ) -> None:
-    """Render scenes with exact truth; a stopped run goes on with the same line. Needs the extra [world].
+    """Render scenes with exact truth; a stopped run goes on with the same line. Needs the extra `world`.
 
     Example: clipomaly world render --domain apron --frames 40 --split test --seed 7 --out apron-test
     """
@@ -661,6 +665,7 @@ def world_render(
         parse_switches(control or ()),
         tour,
         compact,
+        unknowns,
     )
     run_render(settings, frames, out, jobs)
 
