@@ -356,6 +356,30 @@ def test_the_graph_names_no_file_of_this_machine(exported):
     assert b"clipomaly/" not in graph
 
 
+def test_mini_with_fine_patches_is_read_at_half_the_stride(tmp_path):
+    from dataclasses import replace
+
+    from clipomaly.encoders.anomalyclip.export import config_of, policy_of, write_graph
+    from clipomaly.encoders.anomalyclip.tower import AnomalyModel, LocalTower
+    from clipomaly.encoders.mini.modeling import MiniCLIPModel, mini_config
+
+    torch.manual_seed(0)
+    model = MiniCLIPModel(
+        mini_config(vocabulary=64, widths=(8, 8, 8, 8), width=16, text_width=16, fine=True)
+    ).eval()
+    spec = replace(clip_spec(), width=16, patch=8, image_size=(192, 192))
+    tower = LocalTower(model, spec, policy_of(spec, 2, published=False)).eval()
+    with torch.inference_mode():
+        patches, _ = tower(torch.zeros((1, 32, 48, 3), dtype=torch.uint8))
+    assert patches.shape == (1, 2, 4, 6, 16)
+    vectors = torch.nn.functional.normalize(torch.randn(2, 16), dim=-1)
+    config = config_of(spec, tower, prompts="random", side=64)
+    assert config.patch == 16  # sides are whole tokens
+    assert write_graph(AnomalyModel(tower, vectors), config, tmp_path) < 1e-4
+    found = AnomalyGraph(tmp_path, aspect="keep").read(pictures((50, 90))[0])
+    assert found.map.shape == (50, 90)
+
+
 def test_siglip_is_refused(tmp_path):
     from clipomaly.encoders.random_weights import random_checkpoint
 
