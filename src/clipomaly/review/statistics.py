@@ -59,8 +59,9 @@ class Statistics:
     def _histogram(self) -> dict[str, Any]:
         """Findings by score: confirmed, turned down, still open."""
         c = self.desk.catalogue
-        high = float(max(1.0, c.score.max(initial=0.0)))
-        edges = np.linspace(0, high, _BINS + 1)
+        low = float(np.floor(10 * c.score.min(initial=0.9)) / 10)
+        high = float(max(1.0, np.ceil(10 * c.score.max(initial=0.0)) / 10))
+        edges = np.linspace(low, high, _BINS + 1)
         groups = {
             "confirmed": ("confirmed",),
             "turned down": ("rejected", "ignored", "split"),

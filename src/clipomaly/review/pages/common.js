@@ -121,7 +121,8 @@ export function keys(parts) {
     const body = make("tbody");
     for (const [names, text, action] of rows) {
       for (const name of names.split(" ")) bound.set(name, action);
-      const shown = names.split(" ").map((n) => n.replace("ArrowLeft", "←").replace("ArrowRight", "→").replace("ArrowUp", "↑").replace("ArrowDown", "↓").replace("Space", "space").replace("Escape", "Esc"));
+      if (!text) continue;
+      const shown = names.split(" ").map((n) => n.replace("ArrowLeft", "←").replace("ArrowRight", "→").replace("ArrowUp", "↑").replace("ArrowDown", "↓").replace("Space", "space").replace("Escape", "Esc").replace("Shift+1", "Shift+1 … 5"));
       body.append(make("tr", {}, make("td", {}, ...shown.flatMap((k, i) => [i ? " " : null, make("kbd", {}, k)])), make("td", {}, text)));
     }
     $("help-keys").append(make("section", {}, make("h3", {}, title), make("table", {}, body)));

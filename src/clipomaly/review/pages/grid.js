@@ -35,7 +35,7 @@ function tile(f, index) {
   const button = make("button", { type: "button", "data-tile": f.id, "aria-pressed": "false", tabindex: index ? "-1" : "0", on: { click: (e) => choose(index, e.shiftKey), focus: () => roving(index), dblclick: () => visit(f.id) } },
     make("span", { class: "picture" }, make("img", { src: picture("crop", f.id), alt: "", loading: index < 24 ? "eager" : "lazy", decoding: "async" }), make("span", { class: "tick", "aria-hidden": "true" }, "✓")),
     make("span", { class: "label" }, swatch(f.color), make("span", { class: "text" }, f.label)),
-    make("span", { class: "line" }, badge(f.status), make("span", { class: "soft" }, `score ${small(f.score)}`)));
+    make("span", { class: "line" }, badge(f.status), make("span", { class: "soft", title: "Unknown score" }, make("span", { class: "hidden" }, "score "), small(f.score))));
   return make("li", { "data-id": f.id }, button, make("a", { class: "go", href: `/queue?status=any&id=${encodeURIComponent(f.id)}`, tabindex: "-1", title: "Open in the queue (Enter)" }, make("span", { "aria-hidden": "true" }, "↗"), make("span", { class: "hidden" }, `Open ${f.label}`)));
 }
 const tiles = () => [...$("tiles").querySelectorAll("[data-tile]")];

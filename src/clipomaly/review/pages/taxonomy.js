@@ -40,8 +40,8 @@ function draw(page) {
   $("version").textContent = `${page.vocabulary}, version ${page.version}, hash ${page.hash}`;
   $("rules").textContent = `A name may be promoted when it is ${page.rules}.`;
   for (const part of ["candidates", "approved", "rejected", "known"]) $(`n-${part}`).textContent = number(page[part].length + (part === "candidates" ? page.hidden : 0));
-  $("candidates").replaceChildren(table([["Name"], ["Findings", "num"], ["Frames", "num"], ["Places", "num less"], ["Days", "num less"], ["From", "less"], ["Confirmed", "num"], ["By"], ["Ready"], [make("span", { class: "hidden" }, "Decide")]],
-    page.candidates.map((e) => make("tr", { "data-name": e.name }, named(e), cell(number(e.findings)), cell(number(e.frames)), cell(number(e.places), "less"), cell(number(e.days), "less"), make("td", { class: "soft less" }, e.sources.join(", ")), cell(e.confirmed ? `${number(e.confirmed)} in ${plural(e.confirmed_frames, "frame")}` : "–"), make("td", { class: "soft" }, e.confirmers.join(", ")),
+  $("candidates").replaceChildren(table([["Name"], ["Findings", "num"], ["Frames", "num"], ["Places", "num less"], ["Days", "num less"], ["From", "less"], ["Confirmed", "num"], ["By", "less"], ["Ready"], [make("span", { class: "hidden" }, "Decide")]],
+    page.candidates.map((e) => make("tr", { "data-name": e.name }, named(e), cell(number(e.findings)), cell(number(e.frames)), cell(number(e.places), "less"), cell(number(e.days), "less"), make("td", { class: "soft less" }, e.sources.join(", ")), cell(e.confirmed ? `${number(e.confirmed)} in ${plural(e.confirmed_frames, "frame")}` : "–"), make("td", { class: "soft less" }, e.confirmers.join(", ")),
       make("td", { class: e.unmet.length ? "soft unmet" : "ready" }, e.unmet.length ? e.lacks : "ready"),
       make("td", { class: "acts" }, make("button", { type: "button", class: e.unmet.length ? null : "primary", on: { click: () => promote(e) } }, "Promote"), make("button", { type: "button", on: { click: () => merge(e) } }, "Merge"), reject(e)))),
     "No candidates: confirm or rename findings first."), page.hidden ? make("p", { class: "soft" }, `and ${number(page.hidden)} with less evidence.`) : "");
