@@ -215,7 +215,7 @@ class VectorSpace:
 
 
 PROBES = 40
-REFINE = 10
+REFINE = 50
 
 
 def _matches(table: pa.Table, chosen: tuple[pa.Array, pa.Array]) -> Bool[np.ndarray, " n"]:
