@@ -89,7 +89,7 @@ def test_what_is_written_opens_in_both_runtimes_with_equal_answers(tuned) -> Non
 
 
 def test_a_stopped_run_goes_on_to_the_same_weights(model: Path, data: KnownData, tmp_path: Path) -> None:
-    whole = train_known(model, data, RECIPE, tmp_path / "whole", say=lambda line: None)
+    whole = train_known(model, data, RECIPE, tmp_path / "whole", graphs=False, say=lambda line: None)
 
     class Stop(Exception):
         pass
@@ -100,10 +100,12 @@ def test_a_stopped_run_goes_on_to_the_same_weights(model: Path, data: KnownData,
 
     # `say` is called at the last step of the shorter run, after its checkpoint of the step before.
     with pytest.raises(Stop):
-        train_known(model, data, RECIPE, tmp_path / "parts", say=stop)
+        train_known(model, data, RECIPE, tmp_path / "parts", graphs=False, say=stop)
     state = torch.load(tmp_path / "parts/train/checkpoint.pt", weights_only=True)
     assert 0 < state["step"] < RECIPE.steps
-    again = train_known(model, data, RECIPE, tmp_path / "parts", resume=True, say=lambda line: None)
+    again = train_known(
+        model, data, RECIPE, tmp_path / "parts", resume=True, graphs=False, say=lambda line: None
+    )
     assert again.written.miou == pytest.approx(whole.written.miou, abs=1e-3)
     left, right = (
         torch.load(tmp_path / part / "train/checkpoint.pt", weights_only=True)["moving"]
@@ -112,16 +114,20 @@ def test_a_stopped_run_goes_on_to_the_same_weights(model: Path, data: KnownData,
     for key, value in left.items():
         torch.testing.assert_close(value, right[key], atol=1e-5, rtol=0)
     with pytest.raises(OutputError, match="resume"):
-        train_known(model, data, RECIPE, tmp_path / "whole", say=lambda line: None)
+        train_known(model, data, RECIPE, tmp_path / "whole", graphs=False, say=lambda line: None)
 
 
 def test_alpha_nought_is_the_model_as_it_was_and_auto_says_what_it_chose_by(
     model: Path, data: KnownData, tmp_path: Path
 ) -> None:
     short = replace(RECIPE, steps=2)
-    nought = train_known(model, data, replace(short, alpha="0"), tmp_path / "0", say=lambda line: None)
+    nought = train_known(
+        model, data, replace(short, alpha="0"), tmp_path / "0", graphs=False, say=lambda line: None
+    )
     assert nought.written == nought.before
-    auto = train_known(model, data, replace(short, alpha="auto"), tmp_path / "a", say=lambda line: None)
+    auto = train_known(
+        model, data, replace(short, alpha="auto"), tmp_path / "a", graphs=False, say=lambda line: None
+    )
     assert auto.alpha in (0.0, 0.25, 0.5, 0.75, 1.0)
     assert set(auto.chosen_by["table"]) == {"0", "0.25", "0.5", "0.75", "1"}
     table = auto.chosen_by["table"]

@@ -198,9 +198,13 @@ def train_known(
     *,
     variant: str | None = None,
     resume: bool = False,
+    graphs: bool = True,
     say: Callable[[str], None] = print,
 ) -> Outcome:
-    """Tune, measure, choose α and write the folder; `OUT/train` holds the curve and the checkpoint."""
+    """Tune, measure, choose α and write the folder; `OUT/train` holds the curve and the checkpoint.
+
+    Without `graphs` the folder is a checkpoint that torch opens; `clipomaly export-encoder` adds them later.
+    """
     if not data.train or not data.val:
         raise DataError("training needs labelled frames to train on and others to measure on")
     work = out / "train"
@@ -220,7 +224,7 @@ def train_known(
     session.blend(tuned_weights, alpha)
     written = session.measure("report", session.val)
     say(f"alpha {alpha:g}: {written}")
-    _write(session, model, out, alpha, before, tuned, written, chosen_by)
+    _write(session, model, out, alpha, before, tuned, written, chosen_by, graphs)
     return Outcome(out, alpha, before, tuned, written, chosen_by)
 
 
@@ -364,6 +368,7 @@ def _write(
     tuned: Figures,
     written: Figures,
     chosen_by: dict[str, Any],
+    graphs: bool,
 ) -> None:
     """The folder: weights, tokenizer, `encoder.json`, ONNX graphs beside them, and what was measured."""
     from clipomaly.encoders.export import export_encoder, stored_half
@@ -396,6 +401,7 @@ def _write(
         extra={**extra, "known": {k: about[k] for k in ("from", "vocabulary", "alpha")}},
     )
     write_spec(out, spec)
-    export_encoder(out, out, variant=spec.variant, half=stored_half(session.source))
+    if graphs:
+        export_encoder(out, out, variant=spec.variant, half=stored_half(session.source))
     (out / "known.json").write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
     session.hf.to(session.device)
