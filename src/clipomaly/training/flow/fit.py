@@ -97,8 +97,9 @@ def fit_flows(
             group["lr"] = recipe.rate * rate_at(step)
         x, y = caches["train"].batch(recipe.batch, rng, recipe.crop)
         flows.train()
+        chance = torch.Generator().manual_seed(1_000_003 * recipe.seed + step)
         losses = step_losses(
-            flows, [torch.from_numpy(m) for m in x], [torch.from_numpy(m) for m in y], recipe, exposed
+            flows, [torch.from_numpy(m) for m in x], [torch.from_numpy(m) for m in y], recipe, exposed, chance
         )
         optimiser.zero_grad()
         losses["total"].backward()
@@ -139,7 +140,12 @@ def fit_flows(
 
 
 def step_losses(
-    flows: Flows, x: Sequence[Tensor], y: Sequence[Tensor], recipe: Recipe, exposed: bool = True
+    flows: Flows,
+    x: Sequence[Tensor],
+    y: Sequence[Tensor],
+    recipe: Recipe,
+    exposed: bool = True,
+    chance: torch.Generator | None = None,
 ) -> dict[str, Tensor]:
     """Every term of the loss on one batch; `nll` is that of a place and channel, `density` its term.
 
@@ -159,7 +165,7 @@ def step_losses(
         return {"total": nll, "nll": nll}
     contrast = torch.zeros(())
     for flow, z, label in zip(flows.layers, passed.z, y, strict=True):
-        vectors, kinds = balanced_sample(flow.embed(z), label, recipe.samples)  # type: ignore[operator]
+        vectors, kinds = balanced_sample(flow.embed(z), label, recipe.samples, chance)  # type: ignore[operator]
         if len(vectors) > 2:
             contrast = contrast + info_nce(vectors, kinds, vectors, kinds, recipe.temperature)
     head = outlier_loss(flows.outlier(passed), y[-1])
