@@ -26,7 +26,6 @@ _PANELS = {
     "naming": "Stage 2: names",
     "segment": "Stage 3: segmentation over known and new names",
     "vl4ad": "Method vl4ad",
-    "flowclas": "Method flowclas",
     "anomalyclip": "Method anomalyclip",
     "flowclas": "Method flowclas",
 }

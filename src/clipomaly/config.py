@@ -170,7 +170,7 @@ class SegmentSettings:
 
     open_segmenter: str = option(
         "dense",
-        "What segments over known and entered names: the kept features, masks with pooled features, or a model.",
+        "What segments over known and entered names: the kept features, masks with pooled ones, or a model.",
         choices=("dense", "masks", "clipseg", "sam3", "costagg"),
     )
     open_model: str | None = option(
@@ -265,7 +265,7 @@ class Settings:
     fitted: str | None = option(
         None,
         "What mahalanobis or knn knows of ordinary frames (a file made by `clipomaly fit`), or flowclas (a "
-        "folder made by `clipomaly train flowclas`), or anomalyclip's folder (`clipomaly train anomalyclip`).",
+        "folder made by `clipomaly train flowclas`), or anomalyclip's (`clipomaly train anomalyclip`).",
     )
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     unknown: UnknownSettings = field(default_factory=UnknownSettings)

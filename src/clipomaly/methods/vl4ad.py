@@ -64,9 +64,13 @@ class _Columns:
 class MaskSource(Protocol):
     """What the mask form needs: `encoders.openvocab.maskdecoder.MaskDecoder` is one."""
 
-    fingerprint: str
-    temperature: float | None
-    """τ of its text head; None: it has none."""
+    @property
+    def fingerprint(self) -> str:
+        """Hash of its weights."""
+
+    @property
+    def temperature(self) -> float | None:
+        """τ of its text head; None: it has none."""
 
     def masks(self, image: Image, dense: DenseFeatures) -> Any:
         """`maps` [n, h, w] in [0, 1] that cover the picture, `vectors` [n, d] or None, `void` [d] or None."""

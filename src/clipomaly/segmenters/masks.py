@@ -77,8 +77,8 @@ def by_partitions(
     fine = pooled(labels, dense.patches, dense.extent)
     area = np.bincount(labels.ravel(), minlength=count)
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32).reshape(-1, 3)
-    colour = np.stack([np.bincount(labels.ravel(), lab[:, c], minlength=count) for c in range(3)], axis=1)
-    colour = colour / area[:, None]
+    sums = [np.bincount(labels.ravel(), lab[:, c], minlength=count) for c in range(3)]
+    colour = np.stack(sums, axis=1) / area[:, None]
     pairs = neighbours(labels)
     a, b = pairs[:, 0], pairs[:, 1]
     step = np.linalg.norm(colour[a] - colour[b], axis=1) / 100 + _MEANING * (1 - (fine[a] * fine[b]).sum(1))
