@@ -18,10 +18,9 @@ from clipomaly.world import (
 )
 from clipomaly.world.camera import Camera, Pose, distort, lens, project, rays, undistort
 from clipomaly.world.classes import class_id, classes
-from clipomaly.world.controls import CONTROLS, TRACES, Switches, parse_switches
+from clipomaly.world.controls import CONTROLS, TRACES, Switches, Traces, parse_switches
 from clipomaly.world.day import sample_day
 from clipomaly.world.develop import develop, illuminant
-from clipomaly.world.layout import Wish
 from clipomaly.world.lidar import Scanner
 from clipomaly.world.noise import fbm, field
 from clipomaly.world.pack import PackSettings, sample_scene
@@ -250,18 +249,21 @@ def switched(control: str, state: str) -> Switches:
 @pytest.mark.parametrize("control", sorted(set(CONTROLS) - DAYS))
 def test_controls_of_the_ground_are_drawn_when_switched_on(control: str) -> None:
     for domain in ("road", "apron"):
-        settings = PackSettings(domain, "test", 2, "fast", size=SIZE, switches=switched(control, "on"))
+        switches = switched(control, "on")
         rng = np.random.default_rng(3)
-        wish = Wish(switches=settings.switches, count=0, detail=0.01)
+
         wear = Wear(patches=0.6, cracks=0.8, stains=0.8, rubber=0.8, wet=0.7, puddles=0.7)
         if domain == "road":
             road = roadway.Road("town", 2, 3.2, 0.0, 2.0, 0.0, 4096, -1.6)
-            ground, found = roadway.surface(road, wear, rng, wish.switches, "test")
+            ground, found = roadway.surface(road, wear, rng, switches, "test")
         else:
             stand = apron_surface.Stand(20.0, 0.0, 0.0, True)
-            ground, found = apron_surface.surface("stand", [stand], wear, True, rng, wish.switches, "test")
+            ground, found = apron_surface.surface("stand", [stand], wear, True, rng, switches, "test")
         assert control in [*found, *wear_controls(wear)]
-        _, _, bits = ground.texture(Pose(), 256)
+        x, y = np.meshgrid(np.arange(4, 26, 0.05), np.arange(-6, 6, 0.05), indexing="ij")
+        traces = Traces(x.shape)
+        ground.shade(*(v.astype(np.float32) for v in (x, y, np.full(x.shape, 0.01))), traces)
+        bits = traces.bits
         trace = TRACE_OF.get(control)
         assert trace is None or (bits >> TRACES.index(trace) & 1).any(), (domain, control)
 
@@ -312,6 +314,10 @@ def test_glare_is_where_the_sun_is() -> None:
     v, u = np.unravel_index(seen.mean(-1).argmax(), light.shape[:2])
     ((x, y),), _ = project(camera, camera.position + sky.sun_direction[None] * 1e5)
     assert np.hypot(u - x, v - y) < 3
+    hidden = np.full((54, 96), 20.0)
+    same, where = optics.glare(light, hidden, camera, sky, np.eye(3), 1.0, np.random.default_rng(0))
+    assert not where.any()
+    np.testing.assert_array_equal(same, light)
 
 
 @pytest.mark.parametrize(

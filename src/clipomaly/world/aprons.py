@@ -60,7 +60,8 @@ def sample_scene(
     stands, front = _stands(kind, rng)
     ground, controls = surface(kind, stands, wear, asphalt, rng, wish.switches, split)
     sky = sample_sky(rng, light, split, at=day.sun)
-    listed = scatter(plot, names, wish, lambda size: _spot(rng, size))
+    far = wish.focus == "far"
+    listed = scatter(plot, names, wish, lambda size: _spot(rng, size, far))
     nearest = min((float(p.thing.bounds[0, 0]) for p in plot.placed if p.unknown), default=20.0)
     for stand in stands:
         if stand.occupied:
@@ -86,10 +87,11 @@ def sample_scene(
     return Scene("apron", placed, ground, sky, camera, conditions, lamps, bias, speed, weather=day.weather)
 
 
-def _spot(rng: np.random.Generator, size: float) -> tuple[float, float, float, str]:
+def _spot(rng: np.random.Generator, size: float, far: bool) -> tuple[float, float, float, str]:
     """Where an unknown lies: the smaller, the nearer."""
     x = 4.2 + 2.0 * size + float(np.clip(12 * size**0.7, 1.2, 20.0)) * rng.uniform() ** 1.3
-    return x, rng.uniform(-0.42, 0.42) * x, 0.0, "on the pavement"
+    x = rng.uniform(42, 70) if far else x
+    return x, rng.uniform(-0.42, 0.42) * min(x, 30.0), 0.0, "on the pavement"
 
 
 def _floodlights() -> tuple[Lamp, ...]:

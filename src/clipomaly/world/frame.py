@@ -20,6 +20,7 @@ from clipomaly.world.controls import TRACES, Traces
 from clipomaly.world.develop import develop
 from clipomaly.world.lidar import Scanner, packed, sweep
 from clipomaly.world.render import LOOKS, Hits, Stage
+from clipomaly.world.scene import Scene
 from clipomaly.world.settings import PERIOD, PackSettings, sample_scene
 
 FURTHEST = 255.0
@@ -99,6 +100,7 @@ def render_frame(settings: PackSettings, number: int, out: Path) -> str:
         "time_s": round(time, 3),
         "vocabulary": VOCABULARIES[settings.domain],
         "conditions": {k: v for k, v in scene.conditions.items() if k != "unknowns"}
+        | {"controls": _shown(scene, pixels)}
         | {"jpeg_quality": quality, "control_pixels": {t: n for t, n in pixels.items() if n}},
         "unknowns": truth.unknowns(scene, instance, depth),
         "calibration": calibration.as_json(camera, scanner, stage.pose),
@@ -110,6 +112,12 @@ def render_frame(settings: PackSettings, number: int, out: Path) -> str:
     (out / "frames").mkdir(exist_ok=True)
     write_whole(out / "frames" / f"{name}.json", _json(about))
     return name
+
+
+def _shown(scene: Scene, pixels: dict[str, int]) -> list[str]:
+    """The controls of a scene but glare, where something hides the sun from this camera."""
+    controls: list[str] = list(scene.conditions["controls"])  # type: ignore[call-overload]
+    return [c for c in controls if c != "glare" or pixels["glare"]]
 
 
 def _photograph(

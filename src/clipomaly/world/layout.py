@@ -15,6 +15,10 @@ from clipomaly.world.scene import VOID, Placed
 from clipomaly.world.seeds import build_seed, stock
 from clipomaly.world.things import Thing
 
+#: Which unknowns are drawn: all, only those of a metre and more far ahead, or only those of some centimetres.
+FOCUSES: tuple[str, ...] = ("all", "far", "small")
+_FAR, _SMALL = 1.0, 0.12
+
 
 @dataclasses.dataclass(frozen=True)
 class Wish:
@@ -28,6 +32,7 @@ class Wish:
     size: tuple[int, int] = (1280, 720)
     detail: float = 0.6
     switches: Switches = AS_DRAWN
+    focus: str = "all"
 
 
 def at(thing: Thing, x: float, y: float, yaw: float = 0.0, z: float = 0.0) -> Thing:
@@ -117,7 +122,10 @@ def scatter(
         name = wanted[len(listed)] if wanted is not None else str(names[int(rng.integers(len(names)))])
         seed = build_seed(rng, plot.split)
         t = unknowns.build(name, np.random.default_rng(seed))
-        spot = where(float(max(t.size)))
+        size = float(max(t.size))
+        if (wish.focus == "far" and size < _FAR) or (wish.focus == "small" and size > _SMALL):
+            continue
+        spot = where(size)
         if spot is None:
             continue
         x, y, z, place = spot

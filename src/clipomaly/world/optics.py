@@ -180,16 +180,19 @@ def glare(
     if z <= 0 or abs(u) > 4 * w:
         return light, nowhere
     inside = 0 <= u < w and 0 <= v < h
-    hidden = inside and np.isfinite(depth[int(v), int(u)])
+    # The share of the disc that nothing hides; a hidden sun dazzles nobody.
+    near = depth[max(int(v) - 3, 0) : int(v) + 4, max(int(u) - 3, 0) : int(u) + 4] if inside else depth[:0]
+    shown = float(np.isinf(near).mean()) if near.size else 1.0
+    if shown == 0:
+        return light, nowhere
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     dx, dy = (x - u) / w, (y - v) / w
     r2, angle = dx * dx + dy * dy, np.arctan2(dy, dx)
     tint = sky.sun_irradiance / sky.sun_irradiance.max()
-    level = float(np.median(light)) * (0.35 if hidden else 1.0) * amount
+    level = float(np.median(light)) * shown * amount
     rays = 1 + 0.45 * np.cos(angle * 7 + rng.uniform(0, 6)) * np.exp(-r2 * 30)
     veil = (0.0045 / (r2 + 0.0012) + 0.9 * np.exp(-np.sqrt(r2) * 3.2)) * rays
-    if not hidden:
-        veil += 60.0 * (r2 < (0.0047 * camera.fx / w) ** 2)
+    veil += 60.0 * (r2 < (0.0047 * camera.fx / w) ** 2) * np.isinf(depth)
     ghosts = np.zeros((h, w, 3), np.float32)
     for _ in range(int(rng.integers(3, 6))):
         t, r = rng.uniform(-1.2, 0.7), rng.uniform(0.01, 0.05) * w

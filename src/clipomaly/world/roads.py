@@ -62,7 +62,8 @@ def sample_scene(
     plot.take(0, 0, 4.0)
     {"town": in_town, "country": in_the_country, "motorway": along_a_motorway}[kind](road, plot)
     # The unknowns come before the traffic, so that there is always room for them.
-    listed = scatter(plot, names, wish, lambda size: _spot(road, rng, size))
+    far = wish.focus == "far"
+    listed = scatter(plot, names, wish, lambda size: _spot(road, rng, size, far))
     nearest = min((float(p.thing.bounds[0, 0]) for p in plot.placed if p.unknown), default=30.0)
     _traffic(road, plot)
     if "pole shadows" in day.controls:
@@ -125,9 +126,12 @@ def _sample_road(rng: np.random.Generator, kind: str, split: str) -> Road:
     )
 
 
-def _spot(road: Road, rng: np.random.Generator, size: float) -> tuple[float, float, float, str] | None:
+def _spot(
+    road: Road, rng: np.random.Generator, size: float, far: bool
+) -> tuple[float, float, float, str] | None:
     """Where an unknown lies: the smaller, the nearer; four in five on the carriageway."""
     s = 4.5 + 2.5 * size + float(np.clip(14 * size**0.7, 3.0, 22.0)) * rng.uniform() ** 1.3
+    s = rng.uniform(42, 75) if far else s
     on_road = rng.uniform() < 0.8
     d = rng.uniform(-road.half + 0.4, road.half - 0.4)
     if not on_road:

@@ -11,7 +11,7 @@ import numpy as np
 from clipomaly.errors import ConfigError
 from clipomaly.world import aprons, roads, unknowns
 from clipomaly.world.controls import AS_DRAWN, CONTROLS, Switches, parse_switches
-from clipomaly.world.layout import Wish
+from clipomaly.world.layout import FOCUSES, Wish
 from clipomaly.world.render import LOOKS
 from clipomaly.world.scene import Scene
 from clipomaly.world.seeds import SPLITS, split_index
@@ -39,10 +39,12 @@ class PackSettings:
     switches: Switches = AS_DRAWN
     tour: bool = False
     compact: bool = False
+    focus: str = "all"
 
     def __post_init__(self) -> None:
         for value, allowed, what in (
             (self.domain, DOMAINS, "domain"), (self.split, SPLITS, "split"), (self.look, LOOKS, "look"),
+            (self.focus, FOCUSES, "choice of unknowns"),
         ):  # fmt: skip
             if value not in allowed:
                 raise ConfigError(f"unknown {what} {value!r}: one of {', '.join(allowed)}")
@@ -83,6 +85,7 @@ def sample_scene(settings: PackSettings, number: int) -> Scene:
         size=settings.size,
         detail=LOOKS[settings.look].detail,
         switches=toured(settings, number),
+        focus=settings.focus,
         count=0 if settings.tour and number % _EMPTY == _EMPTY - 1 else None,
     )
     return DOMAINS[settings.domain](np.random.default_rng(key), settings.split, pool, wish)
