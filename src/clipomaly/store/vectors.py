@@ -214,8 +214,8 @@ class VectorSpace:
         return [chosen.get(f) == a for f, a in zip(frames, table["attempt"].to_pylist(), strict=True)]
 
 
-PROBES = 40
-REFINE = 50
+PROBES = 250
+REFINE = 100
 
 
 def _matches(table: pa.Table, chosen: tuple[pa.Array, pa.Array]) -> Bool[np.ndarray, " n"]:
