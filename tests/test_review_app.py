@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -214,8 +215,8 @@ def test_a_decision_that_is_none_is_refused(client: TestClient, folder: Path, bo
 
 def test_reviewers_see_each_other(client: TestClient) -> None:
     first, second = ids_of(client)[:2]
-    start = client.get("/api/live?status=open&who=bob").json()
-    assert start["changed"] == []
+    start = client.get("/api/session").json()
+    assert client.get(f"/api/live?who=bob&after={start['revision']}").json()["changed"] == []
     client.get(f"/api/live?who=ada&looking={second}")
     decide(client, "reject", [first], reason="shadow")
     news = client.get(f"/api/live?status=open&who=bob&after={start['revision']}").json()
@@ -227,6 +228,26 @@ def test_reviewers_see_each_other(client: TestClient) -> None:
     [row] = client.get(f"/api/live?status=open&who=bob&after={news['revision']}").json()["changed"]
     assert (row["id"], row["status"], row["leaves"]) == (first, "open", False)
     assert client.get("/api/session").json()["reviewers"] == ["ada"]
+
+
+def test_three_reviewers_at_once_lose_nothing(client: TestClient, folder: Path) -> None:
+    ids = ids_of(client)
+    people = ("ada", "bob", "carol")
+
+    def work(n: int) -> None:
+        for i, finding in enumerate(ids[n::3]):
+            decide(client, "ignore" if i % 2 else "confirm", [finding], who=people[n])
+            client.get("/api/queue?status=open")
+        client.post("/api/undo", json={"who": people[n]})
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    told = Decisions.open(decisions_url(folder)).since()
+    assert len(told) == FINDINGS + 3
+    assert sorted(f for d in told for f in d.findings) == sorted(ids)
+    assert client.get("/api/queue").json()["counts"]["open"] == 3
+    for n, who in enumerate(people):
+        assert {f for d in told if d.who == who for f in d.findings} == set(ids[n::3])
 
 
 def test_decisions_made_elsewhere_arrive(client: TestClient, folder: Path) -> None:

@@ -160,6 +160,7 @@ def _lists(app: FastAPI, desk: Desk, names: NameDesk, policy: Policy) -> None:
         return {
             "csrf": policy.secret,
             "version": desk.version,
+            "revision": desk.decisions.latest(),
             "reviewers": desk.reviewers(),
             "facets": desk.facets(),
         }

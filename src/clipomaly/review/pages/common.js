@@ -159,13 +159,13 @@ export function showCounts(counts) {
 
 // --- live changes: asked for every two seconds while the page is seen
 export function live(question, onChange) {
-  let revision = null, busy = false;
+  let revision = session.revision, busy = false; // from before the page's first list: nothing falls between
   const tick = async () => {
     if (document.hidden || busy) return;
     busy = true;
     try {
       const parameters = question();
-      if (revision != null) parameters.set("after", revision);
+      parameters.set("after", revision);
       const news = await get("/api/live", parameters);
       revision = news.revision;
       onChange(news);

@@ -166,10 +166,9 @@ function changed(news) {
   looking = news.looking;
   if (news.counts) showCounts(news.counts);
   for (const row of news.changed) {
-    if (row.who === reviewer()) continue;
     details.delete(row.id);
     if (row.leaves) gone.add(row.id); else gone.delete(row.id);
-    if (row.id === current?.id) {
+    if (row.id === current?.id && row.who !== reviewer()) {
       $("banner").hidden = false; $("banner").textContent = `${row.who}: ${row.text}`;
       detail(row.id).then((f) => { if (current?.id === f.id) { current = f; draw(f); } }, () => {});
     }
