@@ -23,7 +23,7 @@ NOTICE = (
 
 
 #: What `--score auto` takes: the best on CamVid val with pasted things and on rendered scenes held apart.
-SCORE = "energy"
+SCORE = "max-logit"
 
 
 def write_folder(
@@ -31,7 +31,7 @@ def write_folder(
     tokenizer,
     folder: Path,
     recipe: JointRecipe,
-    working_long_side: int = 640,
+    working_long_side: int = 800,
     extra: dict[str, Any] | None = None,
 ) -> Path:
     """Weights (fp16), `config.json`, tokenizer files, `preprocessor_config.json` and `encoder.json`."""
