@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,8 +76,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     found = re.search(r"http://\S+", line)
     assert found, line + app.stderr.read()
     yield found[0].rstrip("/"), store
-    app.terminate()
-    app.wait(20)
+    app.send_signal(signal.SIGINT)
+    assert app.wait(20) == 0, "Ctrl+C ends it in order"
+    assert "every decision is kept" in app.stderr.read()
 
 
 class Visitor:

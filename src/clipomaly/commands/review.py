@@ -23,3 +23,5 @@ def run_review(options: ReviewOptions, *, open_browser: bool = False) -> None:
         serve(options, lambda text: typer.echo(text, err=True), ready)
     except ImportError as error:
         raise MissingExtra(error.name or "fastapi", "review", "the review app") from error
+    except KeyboardInterrupt:
+        typer.echo("stopped; every decision is kept", err=True)

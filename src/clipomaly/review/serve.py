@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clipomaly.errors import ConfigError, MissingExtra, OutputError
-from clipomaly.review.security import Policy, is_loopback
+from clipomaly.review.security import Guard, Policy, is_loopback
 
 __all__ = ["ReviewOptions", "open_review", "serve"]
 
@@ -29,7 +29,7 @@ class ReviewOptions:
     key: Path | None = None
 
 
-def open_review(options: ReviewOptions, policy: Policy):  # type: ignore[no-untyped-def]
+def open_review(options: ReviewOptions, policy: Policy) -> Guard:
     """The app over an opened store."""
     from clipomaly.review.app import create_app
     from clipomaly.review.desk import Desk
