@@ -200,7 +200,7 @@ def test_calibrate_then_use_it(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     table = json.loads(file.read_text())
-    value = table["values"][load_vocabulary("camvid").hash]["entropy"]
+    value = table["values"][load_vocabulary("camvid").hash]["max-logit"]
     done = clipomaly("segment", folder, "--vocabulary", "camvid", "--thresholds", file, "--threshold",
                      "calibrated", "--blend", "0", "--out", tmp_path / "out")  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -108,4 +108,4 @@ def test_a_temperature_that_is_not_positive_is_refused(tau: float) -> None:
 
 def test_the_settings_offer_exactly_these_scores() -> None:
     choices = {flag: field.metadata["choices"] for flag, _, field, _ in setting_fields()}
-    assert set(choices["score"]) == set(SCORES)
+    assert set(choices["score"]) == {"auto", *SCORES}

@@ -43,6 +43,8 @@ Out = Annotated[Path, typer.Option(help="Folder for the results; made if missing
 
 def main() -> None:
     """Run the command line; mistakes are one line on stderr and exit code 1."""
+    if sys.argv[1:] in ([], ["--help"]):
+        _without_options(app)
     try:
         app()
     except ClipomalyError as error:
@@ -51,6 +53,18 @@ def main() -> None:
         sys.exit(141)
     except KeyboardInterrupt:
         sys.exit("clipomaly: stopped; finished frames are written, --resume goes on from here")
+
+
+def _without_options(group: typer.Typer) -> None:
+    """The list of commands shows none of their options: do without building hundreds of them."""
+    for info in group.registered_commands:
+        doc = info.callback.__doc__ if info.callback else None
+        name = info.name or (info.callback.__name__.replace("_", "-") if info.callback else None)
+        info.name, info.callback = name, lambda: None
+        info.callback.__doc__ = doc
+    for sub in group.registered_groups:
+        if sub.typer_instance is not None:
+            _without_options(sub.typer_instance)
 
 
 def _version(show: bool) -> None:
