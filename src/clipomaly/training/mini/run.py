@@ -52,7 +52,7 @@ def read_recipe(path: Path) -> MiniRecipe:
     >>> _ = file.write_text("seed = 1\\n[joint]\\nstepz = 3\\n")
     >>> read_recipe(file)
     Traceback (most recent call last):
-    clipomaly.errors.ConfigError: r.toml: [joint] has no setting stepz; it has average, bound, ...
+    clipomaly.errors.ConfigError: r.toml: [joint] has no setting stepz; it has average, balance, ...
     """
     raw = tomllib.loads(path.read_text())
     from clipomaly.training.mini.joint import JointRecipe
