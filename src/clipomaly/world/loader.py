@@ -15,7 +15,18 @@ from clipomaly.world.scene import Lamp, Scene
 from clipomaly.world.sky import Sky
 from clipomaly.world.things import GRAINS, SURFACES, Part
 
-_SPECK = Part(make(np.array([[0, 0, -50.0], [1e-3, 0, -50.0], [0, 1e-3, -50.0]]), [[0, 1, 2]], (0, 0, 0)))
+# Two triangles: what has one only is compiled in a way of its own.
+_SPECK = Part(
+    make(
+        np.array([[0, 0, -50.0], [1e-3, 0, -50.0], [0, 1e-3, -50.0], [1e-3, 1e-3, -50.0]]),
+        [[0, 1, 2], [1, 3, 2]],
+    )
+)
+
+# The renderer compiles the size of a scene in: specks at two corners make it the same for all.
+_CORNERS = Part(
+    join([_SPECK.mesh.moved((-5000, -5000, -350)), _SPECK.mesh.moved((5000, 5000, 1050))]), "matte", "plain"
+)
 
 
 def mitsuba() -> Any:
@@ -49,12 +60,13 @@ def load(scene: Scene, pose: Pose, time: float, ground_texels: int) -> Loaded:
     """The scene as it stands at a time, its ground drawn for one pose."""
     mi = mitsuba()
     content: dict[str, Any] = {"type": "scene", "sky": _panorama(mi, scene.sky)}
-    if scene.sky.sun_irradiance.max() > 0:
-        content["sun"] = {
-            "type": "directional",
-            "direction": (-scene.sky.sun_direction).tolist(),
-            "irradiance": {"type": "rgb", "value": scene.sky.sun_irradiance.tolist()},
-        }
+    # A sun that does not shine is there too, without samples: day and dull day share a kernel.
+    content["sun"] = {
+        "type": "directional",
+        "direction": (-scene.sky.sun_direction).tolist(),
+        "irradiance": {"type": "rgb", "value": scene.sky.sun_irradiance.tolist()},
+        "sampling_weight": float(scene.sky.sun_irradiance.max() > 0),
+    }
     for k, lamp in enumerate(scene.lamps):
         content[f"lamp{k}"] = {
             "type": "spot",
@@ -72,7 +84,8 @@ def load(scene: Scene, pose: Pose, time: float, ground_texels: int) -> Loaded:
             if p.surface == surface
         ]
         # Every surface is there, if only as a speck below the ground: one set of shapes, one kernel.
-        found = found or [(0, _SPECK)]
+        if surface == "matte" or not found:
+            found = [(0, _CORNERS if surface == "matte" else _SPECK), *found]
         faces[surface] = np.concatenate([np.full(len(p.mesh.faces), i) for i, p in found])
         velocity = {i: scene.placed[i - 1].velocity if i else (0.0, 0.0) for i, _ in found}
         shift = [np.tile([*velocity[i], 0.0], (len(p.mesh.vertices), 1)) for i, p in found]
@@ -82,7 +95,8 @@ def load(scene: Scene, pose: Pose, time: float, ground_texels: int) -> Loaded:
     sheet, uv = scene.ground.mesh(pose)
     color, rough, traces = scene.ground.texture(pose, ground_texels)
     content["ground"] = _ground(mi, sheet, uv, color, rough)
-    return Loaded(mi.load_dict(content), faces, traces)
+    # One after the other: the order in which shapes come about is part of the compiled code.
+    return Loaded(mi.load_dict(content, parallel=False), faces, traces)
 
 
 def _aimed(lamp: Lamp, pose: Pose) -> list[list[float]]:

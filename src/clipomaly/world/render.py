@@ -133,13 +133,11 @@ class Stage:
         import drjit as dr
 
         mi, sky = mitsuba(), self.scene.sky
-        if sky.sun_irradiance.max() <= 0:
-            return mi.Float(0)
         sun = mi.Vector3f(*map(_number, sky.sun_direction))
         faces = si.is_valid() & (dr.dot(si.n, sun) > 0)
-        return dr.select(
-            faces & ~self._loaded.scene.ray_test(si.spawn_ray(sun), faces), mi.Float(1), mi.Float(0)
-        )
+        shines = _number(sky.sun_irradiance.max() > 0)
+        hidden = self._loaded.scene.ray_test(si.spawn_ray(sun), faces)
+        return dr.select(faces & ~hidden, shines, mi.Float(0))
 
     def _pass(self, camera: Camera, samples: int, seed: int) -> list[Float[np.ndarray, "n _"]]:
         """Means over a few samples a pixel: light, reflectance, normal, log distance and share in the sun."""
@@ -154,8 +152,11 @@ class Stage:
         # A tent filter: each pixel is hit about its centre, at the sum of two uniform numbers.
         jitter = [sampler.next_1d() + sampler.next_1d() - 1 for _ in range(2)]
         pixel = _number(1 / camera.fx)
-        x = dr.gather(mi.Float, mi.Float(local[:, 0].copy()), index) + jitter[0] * pixel
-        y = dr.gather(mi.Float, mi.Float(local[:, 1].copy()), index) + jitter[1] * pixel
+        # Copied by the renderer: where NumPy's memory happens to begin would be part of the compiled code.
+        flat = [mi.Float(np.ascontiguousarray(local[:, k])) + _number(0.0) for k in range(2)]
+        dr.eval(flat)
+        x = dr.gather(mi.Float, flat[0], index) + jitter[0] * pixel
+        y = dr.gather(mi.Float, flat[1], index) + jitter[1] * pixel
         to_scene = self.pose.matrix
         r = to_scene[:3, :3] @ camera.rotation
         toward = mi.Vector3f(
