@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import typer
 
-from clipomaly.errors import MissingExtra
 from clipomaly.review.serve import ReviewOptions, serve
 
 __all__ = ["run_review"]
@@ -19,9 +20,7 @@ def run_review(options: ReviewOptions, *, open_browser: bool = False) -> None:
 
             webbrowser.open(address)
 
-    try:
+    # The server ends by the signal, or quietly where the shell has it ignored.
+    with contextlib.suppress(KeyboardInterrupt):
         serve(options, lambda text: typer.echo(text, err=True), ready)
-    except ImportError as error:
-        raise MissingExtra(error.name or "fastapi", "review", "the review app") from error
-    except KeyboardInterrupt:
-        typer.echo("stopped; every decision is kept", err=True)
+    typer.echo("stopped; every decision is kept", err=True)
