@@ -14,7 +14,7 @@ import typer
 from clipomaly.cli_options import with_settings
 from clipomaly.cli_store import add_store_commands
 from clipomaly.config import Settings
-from clipomaly.errors import ClipomalyError, ConfigError
+from clipomaly.errors import ClipomalyError, ConfigError, MissingExtra
 from clipomaly.export.annotations.table import FORMATS
 
 __all__ = ["app", "main"]
@@ -40,6 +40,9 @@ app.add_typer(train_app, name="train")
 
 Out = Annotated[Path, typer.Option(help="Folder for the results; made if missing.")]
 
+_OF_STORES = ("lancedb", "pyarrow", "sqlalchemy")
+"""Packages that modules of stores import at once."""
+
 
 def main() -> None:
     """Run the command line; mistakes are one line on stderr and exit code 1."""
@@ -49,6 +52,10 @@ def main() -> None:
         app()
     except ClipomalyError as error:
         sys.exit(f"clipomaly: {error}")
+    except ModuleNotFoundError as error:
+        if error.name not in _OF_STORES:
+            raise
+        sys.exit(f"clipomaly: {MissingExtra(error.name, 'store', 'keeping results in a store')}")
     except BrokenPipeError:
         sys.exit(141)
     except KeyboardInterrupt:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from clipomaly.commands.stores import print_table
 from clipomaly.config import EncoderSettings, Settings
-from clipomaly.data.images import read_image
+from clipomaly.data.images import IMAGE_SUFFIXES, read_image
 from clipomaly.encoders.prompts import bank_of_names
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import StoreError
@@ -98,6 +98,8 @@ def query_vector(
         whole = Region((0, 0, width, height), np.ones((height, width), bool), 1.0, (height, width))
         vector: Float[np.ndarray, " d"] = pool_regions(dense.patches, [whole], dense.extent)[0]
         return vector, space
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise StoreError(f"picture {query} does not exist: check the path")
     return bank_of_names(encoder, [query]).vectors[0], space
 
 

@@ -220,6 +220,7 @@ class Taxonomy:
             raise StoreError(f"{name!r} was merged into {entry.into!r}: promote that one")
         unmet = rules.unmet(entry.evidence)
         if unmet and not force:
+            self.entry(name)  # most likely misspelt, if nobody ever used it
             raise StoreError(
                 f"{name!r} is not ready: {'; '.join(unmet)}. Confirm more of its findings, change the rules, "
                 "or promote it all the same with --force, which is recorded"
