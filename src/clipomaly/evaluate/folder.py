@@ -50,6 +50,10 @@ class RunFolder:
         self.resumed = 0
         """Frames that were there already."""
         run = folder / RUN
+        if not run.is_file() and (folder / METRICS).is_file() and existing != "replace":
+            raise OutputError(
+                f"{folder} holds a comparison of methods already: choose another --out, or --overwrite"
+            )
         if run.is_file() and existing == "refuse":
             raise OutputError(
                 f"{folder} holds an evaluation already: --resume goes on with it, --overwrite replaces it"
