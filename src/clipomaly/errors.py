@@ -75,9 +75,10 @@ class StoreError(ClipomalyError):
 class MissingExtra(ClipomalyError):
     """An optional package is not installed.
 
-    >>> str(MissingExtra("torch", "torch", "reading a transformers checkpoint"))
-    'reading a transformers checkpoint needs the package torch: pip install "clipomaly[torch]"'
+    >>> str(MissingExtra("av", "video", "a video"))
+    'a video needs the package av: pip install "clipomaly[video]" (in a checkout: ./run dev clipomaly …)'
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f'{purpose} needs the package {package}: pip install "clipomaly[{extra}]"')
+        install = f'pip install "clipomaly[{extra}]" (in a checkout: ./run dev clipomaly …)'
+        super().__init__(f"{purpose} needs the package {package}: {install}")

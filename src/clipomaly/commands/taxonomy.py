@@ -129,7 +129,13 @@ def run_export(taxonomy: Taxonomy, out: Path, name: str | None, overwrite: bool)
         soft_wrap=True,
     )
     console.print(
-        Text(f"next: clipomaly run SOURCE --store STORE --vocabulary {out}", style="bold"), soft_wrap=True
+        Text(
+            f"next: clipomaly calibrate --frames ORDINARY --vocabulary {out} --out thresholds.json "
+            "(thresholds belong to their classes)\n"
+            f"then: clipomaly run SOURCE --store STORE --vocabulary {out} --thresholds thresholds.json",
+            style="bold",
+        ),
+        soft_wrap=True,
     )
     return vocabulary
 
