@@ -11,6 +11,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+PUBLISHED = """
+[seen]
+list = ["a list", "https://l"]
+[papers]
+"1.2" = "A paper"
+[[sets]]
+name = "some set, test"
+rows = [["m", "net", "none", "AP 99", "1.2", "quoted", "list"]]
+"""
+
 
 @pytest.fixture
 def tool() -> ModuleType:
@@ -38,13 +48,35 @@ def test_methods_stand_in_order_with_their_intervals(
     both = {"methods": {"a": metrics("a", 0.2), "b": metrics("b", 0.312, limit=3)}}
     (tmp_path / "some-set.json").write_text(json.dumps(both))
     (tmp_path / "other-set.json").write_text(json.dumps(metrics("c", 0.5)))
-    (tmp_path / "published.toml").write_text(
-        '[[figures]]\nmethod = "x"\nset = "y"\nfigures = "AP 99"\nsource = "a paper"\n'
-    )
+    (tmp_path / "published.toml").write_text(PUBLISHED)
     monkeypatch.setattr(tool, "RESULTS", tmp_path)
     page = tool.page()
     assert page.index("## other-set") < page.index("## some-set") < page.index("As published")
     assert page.index("| b | 31.2 [21.2, 41.2] |") < page.index("| a | 20.0 [10.0, 30.0] |")
     assert "**Only the first 3 frames.**" in page
-    assert page.index("AP 99") > page.index("As published")
+    published = page[page.index("As published") :]
+    assert (
+        "| m | net | none | AP 99 | [1.2](https://arxiv.org/abs/1.2) | quoted: [a list](https://l) |"
+        in published
+    )
+    assert published.index("**some set, test**") < published.index("AP 99") < published.index("A paper")
     assert "| naming" not in page  # what no method has gets no column
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"quoted"', '"remembered"'),
+        ('"1.2", "quoted"', '"3.4", "quoted"'),
+        ('"list"]]', '"nowhere"]]'),
+        ('"none", ', ""),
+    ],
+)
+def test_a_published_figure_needs_its_source(tool: ModuleType, tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "published.toml"
+    path.write_text(PUBLISHED)
+    assert tool.published_section(path)
+    assert PUBLISHED.count(old) == 1
+    path.write_text(PUBLISHED.replace(old, new))
+    with pytest.raises(ValueError, match=r"published\.toml"):
+        tool.published_section(path)

@@ -22,6 +22,14 @@ from clipomaly.evaluate.figures import FIGURES, Figure, lookup
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, PAGE = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
 PUBLISHED = "published.toml"
+PUBLISHED_COLUMNS = ("method", "model, training", "outliers", "figures", "paper", "checked in")
+CHECKED = ("own table", "own text", "quoted")
+PUBLISHED_INTRO = """
+Not measured by us, and with models of another size: for orientation, not for comparison. In percent, by AP.
+*Outliers*: the data that a method saw as unknown while it was trained. *Checked in*: where we saw the figure.
+*Own table*: a table by those who measured it. *Own text*: their abstract, log or answer. *Quoted*: seen only
+in another paper, a log or a list. A method that stands twice may differ by variant, by version or by error.
+""".strip()
 COLUMNS = (
     *("ap", "auroc", "fpr95", "f1_best", "oracle.siou", "oracle.ppv", "oracle.f1_star"),
     *("locked.f1_star", "locked.recall", "locked.fpr"),
@@ -101,11 +109,28 @@ def published_section(path: Path) -> list[str]:
     """What papers report: other models, often other splits; never beside ours in one table."""
     if not path.is_file():
         return []
-    rows = tomllib.loads(path.read_text("utf-8"))["figures"]
-    lines = ["## As published by the papers", ""]
-    lines.append("Not measured by us, and with models of another size: for orientation, not for comparison.")
-    lines += ["", "| method | data set | figures | source |", "|---|---|---|---|"]
-    return lines + [f"| {r['method']} | {r['set']} | {r['figures']} | {r['source']} |" for r in rows]
+    content = tomllib.loads(path.read_text("utf-8"))
+    lines = ["## As published by the papers", "", PUBLISHED_INTRO]
+    for group in content["sets"]:
+        lines += ["", f"**{group['name']}**", "", f"| {' | '.join(PUBLISHED_COLUMNS)} |"]
+        lines.append("|" + "---|" * len(PUBLISHED_COLUMNS))
+        lines += [published_row(row, content) for row in group["rows"]]
+    papers = content["papers"].items()
+    return [*lines, "", "**The papers**", "", *(f"- [{i}](https://arxiv.org/abs/{i}) {t}" for i, t in papers)]
+
+
+def published_row(row: Sequence[str], content: Mapping[str, Any]) -> str:
+    """One line of a table of the papers' figures; a figure without its source is an error."""
+    *cells, paper, checked, seen = row
+    if len(cells) != len(PUBLISHED_COLUMNS) - 2:
+        raise ValueError(f"published.toml: {row} has not the {len(PUBLISHED_COLUMNS) + 1} columns of a row")
+    if checked not in CHECKED or paper not in content["papers"] or seen not in content["seen"]:
+        raise ValueError(
+            f"published.toml: {row} needs a paper and a place listed there, and one of {CHECKED}"
+        )
+    what, address = content["seen"][seen]
+    link = f"[{paper}](https://arxiv.org/abs/{paper})"
+    return f"| {' | '.join(cells)} | {link} | {checked}: [{what}]({address}) |"
 
 
 def page() -> str:
