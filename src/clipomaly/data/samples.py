@@ -159,6 +159,7 @@ def read_label(path: str | Path, values: Mapping[int, int]) -> UInt8[np.ndarray,
     Grey, palette (the index counts), 1 bit, 16 bits, and colour pictures whose channels are equal. A mask of
     defects that was saved with loss is cut at half; other labels saved with loss are refused by their values.
     """
+    import cv2
     from PIL import Image
 
     try:
@@ -172,24 +173,24 @@ def read_label(path: str | Path, values: Mapping[int, int]) -> UInt8[np.ndarray,
         if (raw != raw[:, :, :1]).any():
             raise DataError(f"label {path} is a colour picture: use the file with class numbers")
         raw = raw[:, :, 0]
-    raw = raw.astype(np.int64)
-    if raw.min() < 0 or raw.max() > 255:
+    if raw.dtype not in (np.uint8, np.bool_) and (raw.min() < 0 or raw.max() > 255):
         raise DataError(f"label {path} holds the value {int(raw.max())}: class numbers are below 256")
+    raw = np.ascontiguousarray(raw, np.uint8)
     if lossy and values == ANY_DEFECT:
         if 0 < raw.max() < 128:
             raise DataError(f"label {path} was saved with loss: its values cannot be told apart")
-        raw = np.where(raw >= 128, 255, 0)
-    table = np.full(256, -1, np.int16)
-    for old, new in values.items():
-        table[old] = new
-    found = np.flatnonzero(np.bincount(raw.ravel(), minlength=256))
-    strange = [int(v) for v in found if table[v] < 0]
+        raw = np.where(raw >= 128, np.uint8(255), np.uint8(0))
+    found = np.flatnonzero(cv2.calcHist([raw], [0], None, [256], [0, 256]))
+    strange = [int(v) for v in found if int(v) not in values]
     if strange:
         raise DataError(
             f"label {path} holds the value {strange[0]}, this set knows {_values_text(values)}: another "
             "set, or a label picture that was saved with loss"
         )
-    return table[raw].astype(np.uint8)
+    table = np.zeros(256, np.uint8)
+    for old, new in values.items():
+        table[old] = new
+    return cv2.LUT(raw, table)
 
 
 def _values_text(values: Mapping[int, int]) -> str:

@@ -5,15 +5,16 @@ An interval that does not contain 0 says that the order of the two would hold on
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from clipomaly.errors import MetricError
-from clipomaly.evaluate.figures import FIGURES, Figure, lookup
+from clipomaly.evaluate.figures import FIGURES, Figure, lookup, replicates_of
 from clipomaly.evaluate.result import METRICS, SCHEMA, Evaluation, to_json
 from clipomaly.export.files import write_whole
-from clipomaly.metrics.bootstrap import Interval, paired_difference
+from clipomaly.metrics.bootstrap import Interval, interval_from
 
 __all__ = ["Difference", "differences", "save_comparison"]
 
@@ -45,15 +46,15 @@ def differences(evaluations: Sequence[Evaluation]) -> list[Difference]:
             raise MetricError(
                 f"{first.method} and {other.method} have other frames: evaluate them together, with --methods"
             )
-        for figure in FIGURES:
-            values = lookup(other.metrics, figure.key), lookup(first.metrics, figure.key)
-            if None in values:
-                continue
-            try:
-                interval = paired_difference(other.rows[figure.rows], first.rows[figure.rows], figure.of)
-            except MetricError:  # undefined in every resample: there is no difference to speak of
-                continue
-            out.append(Difference(figure, other.method, first.method, values[0] - values[1], interval))
+        both = [
+            f for f in FIGURES if None not in (lookup(first.metrics, f.key), lookup(other.metrics, f.key))
+        ]
+        replicates = zip(replicates_of(both, other.rows), replicates_of(both, first.rows), strict=True)
+        for figure, (mine, theirs) in zip(both, replicates, strict=True):
+            value = lookup(other.metrics, figure.key) - lookup(first.metrics, figure.key)
+            with contextlib.suppress(MetricError):  # undefined in every resample: nothing to speak of
+                interval = interval_from(mine - theirs)
+                out.append(Difference(figure, other.method, first.method, value, interval))
     return out
 
 

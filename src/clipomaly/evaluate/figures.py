@@ -18,7 +18,8 @@ over frames, and the paired difference of two methods.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,14 +27,14 @@ from typing import Any
 import numpy as np
 
 from clipomaly.errors import MetricError
-from clipomaly.metrics.bootstrap import Interval, bootstrap_interval, mean_of, share_interval
+from clipomaly.metrics.bootstrap import Interval, interval_from, mean_of, replicates, share_interval
 from clipomaly.metrics.component import f1_star_of, ppv_of, siou_of
 from clipomaly.metrics.industrial import aupro_of
 from clipomaly.metrics.names import NAMING_ROW, naming_share_of
 from clipomaly.metrics.openworld import known_miou_of, miou_2class_of, miou_of, unknown_iou_of
-from clipomaly.metrics.sketch import ap_of, auroc_of, f1_best_of, fpr95_of
+from clipomaly.metrics.sketch import FROM_FALLING, ap_of, auroc_of, f1_best_of, falling, fpr95_of
 
-__all__ = ["FIGURES", "Figure", "Rows", "interval_of", "lookup"]
+__all__ = ["FIGURES", "Figure", "Rows", "intervals_of", "lookup", "replicates_of"]
 
 Rows = Mapping[str, np.ndarray]
 """Per-frame rows by name, the first axis over frames."""
@@ -169,27 +170,55 @@ FIGURES: tuple[Figure, ...] = (
 _EVENTS = {"operational.false_clear_rate": (2, 1), "operational.hazard_recall": (4, 3)}
 
 
-def interval_of(figure: Figure, rows: Rows, *, resamples: int = 1000) -> Interval | None:
-    """The 95 % interval of a figure over frames; None where it is undefined.
+def intervals_of(
+    figures: Sequence[Figure], rows: Rows, *, resamples: int = 1000
+) -> dict[str, Interval | None]:
+    """The 95 % intervals of figures over frames, by key; None where a figure is undefined.
 
     Shares of named regions have Wilson's interval where no frame has several, and where they are 0 or 1: a
     bootstrap of 0 of n says [0, 0].
     """
-    if figure.rows not in rows:
-        return None
-    try:
-        if figure.rows == "naming" and figure.percent:
-            total = rows["naming"].sum(axis=0)
-            share, regions = float(figure.of(total)), int(total[0])
-            if rows["naming"][:, 0].max() <= 1 or share in (0.0, 1.0):
-                return share_interval(round(share * regions), regions)
-        if figure.key in _EVENTS:
-            part, whole = _EVENTS[figure.key]
-            total = rows[figure.rows].sum(axis=0)
-            return share_interval(int(total[part]), int(total[whole]))
-        return bootstrap_interval(rows[figure.rows], figure.of, resamples=resamples)
-    except MetricError:
-        return None
+    out: dict[str, Interval | None] = dict.fromkeys(f.key for f in figures)
+    drawn = [f for f in figures if f.rows in rows and not _is_share(f, rows)]
+    for figure in figures:
+        if figure.rows in rows and _is_share(figure, rows):
+            out[figure.key] = _share(figure, rows)
+    for figure, values in zip(drawn, replicates_of(drawn, rows, resamples=resamples), strict=True):
+        with contextlib.suppress(MetricError):  # undefined in every resample
+            out[figure.key] = interval_from(values)
+    return out
+
+
+def replicates_of(figures: Sequence[Figure], rows: Rows, *, resamples: int = 1000) -> list[np.ndarray]:
+    """The figures of resampled frames; what is computed from the same rows shares their sums."""
+    out: dict[str, np.ndarray] = {}
+    for kind in dict.fromkeys(f.rows for f in figures):
+        here = [f for f in figures if f.rows == kind]
+        statistics = [f.of for f in here]
+        data = rows[kind]
+        if all(of in FROM_FALLING for of in statistics):
+            data, statistics = falling(data), [FROM_FALLING[of] for of in statistics]
+        values = replicates(data, statistics, resamples=resamples)
+        out |= {figure.key: line for figure, line in zip(here, values, strict=True)}
+    return [out[figure.key] for figure in figures]
+
+
+def _is_share(figure: Figure, rows: Rows) -> bool:
+    """Whether it is a share of events, which may be 0 of n."""
+    if figure.rows != "naming" or not figure.percent:
+        return figure.key in _EVENTS
+    total = rows["naming"].sum(axis=0)
+    return bool(rows["naming"][:, 0].max() <= 1) or float(figure.of(total)) in (0.0, 1.0)
+
+
+def _share(figure: Figure, rows: Rows) -> Interval | None:
+    total = rows[figure.rows].sum(axis=0)
+    if figure.key in _EVENTS:
+        part, whole = (int(total[at]) for at in _EVENTS[figure.key])
+    else:
+        whole = int(total[0])
+        part = round(float(figure.of(total)) * whole) if whole else 0
+    return share_interval(part, whole) if whole else None
 
 
 def lookup(metrics: Mapping[str, Any], key: str) -> Any:

@@ -9,7 +9,6 @@ about five bytes a pixel (4.7 MB for 1280 × 720) and are removed when the evalu
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -22,7 +21,7 @@ import numpy as np
 from clipomaly.config import settings_that_differ
 from clipomaly.errors import OutputError
 from clipomaly.evaluate.result import METRICS, to_json
-from clipomaly.export.files import safe_path, write_whole
+from clipomaly.export.files import safe_path, whole_file, write_whole
 
 __all__ = ["KeptFrame", "RunFolder"]
 
@@ -95,9 +94,13 @@ class RunFolder:
         if kept.unknown is not None:
             arrays["unknown"] = np.packbits(kept.unknown)
         arrays |= {f"row.{kind}": row for kind, row in kept.rows.items()}
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)
-        write_whole(self.path(name), buffer.getvalue())
+        with whole_file(self.path(name)) as file:
+            np.savez(file, **arrays)
+
+    def maps(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """A labelled frame's scores and labels alone."""
+        with np.load(self.path(name), allow_pickle=False) as file:
+            return (file["score"], file["anomaly"]) if "anomaly" in file else None
 
     def read(self, name: str) -> KeptFrame | None:
         """A frame that was kept, or None."""

@@ -205,9 +205,8 @@ def evaluate(
 
     def maps() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         for at, sample in enumerate(subject.samples):
-            again = folder.read(sample.name)
-            if again is not None and again.anomaly is not None:
-                yield at, again.score, again.anomaly
+            if (again := folder.maps(sample.name)) is not None:
+                yield at, *again
 
     figures, rows, curve, histogram = summarise(tally, maps(), sizes)
     figures["locked"] = {**operating_rule(pipeline), **figures["locked"]}

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from clipomaly.errors import MetricError
-from clipomaly.evaluate.figures import FIGURES, Rows, interval_of
+from clipomaly.evaluate.figures import FIGURES, Rows, intervals_of
 from clipomaly.evaluate.names import answer_of, judged_finding
 from clipomaly.evaluate.truth import LEFT_OUT, Named, Truth
 from clipomaly.metrics.component import MinimumSizes, component_row, match_components
@@ -23,13 +23,15 @@ from clipomaly.metrics.industrial import ProCounts, image_metrics, region_row
 from clipomaly.metrics.names import NamingCounts, Synonyms
 from clipomaly.metrics.openworld import confusion_of
 from clipomaly.metrics.operational import frame_row
-from clipomaly.metrics.pixel import PixelCounts, PixelCurve, PixelMetrics
+from clipomaly.metrics.pixel import PixelCounts, PixelCurve, PixelMetrics, class_keys
 from clipomaly.metrics.sketch import FrameSketches, ap_of, auroc_of, f1_best_of, fpr95_of
 from clipomaly.records import Finding, Prediction
 
 __all__ = ["Histogram", "Tally", "frame_table", "mask_rows", "prediction_rows", "summarise"]
 
 _BINS = 100
+_EXACT = ("pixels", "image", "regions")
+"""Rows that serve intervals only: the figures themselves are counted exactly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +134,12 @@ class Tally:
         """Count one frame: its scores where there are labels, and what else it adds."""
         if anomaly is not None:
             try:
-                self.counts.add(score, anomaly)
-                self._sketches.add(score, anomaly)
+                keys = class_keys(score, anomaly, self.dtype)
+                self.counts.add_keys(*keys)
+                if self.dtype == np.float32:
+                    self._sketches.add_keys(*keys)
+                else:
+                    self._sketches.add(score, anomaly)
                 if self.regions is not None:
                     self.regions.add(score, anomaly)
             except MetricError as error:
@@ -234,11 +240,13 @@ def summarise(
         metrics["undefined"] = f"pixel and oracle figures are undefined: the set has no {kind} pixels"
     exact = tally.exact(None if pixels is None else pixels[0])
     rows = tally.finished_rows()
+    values = dict(exact)
     for figure in FIGURES:
-        value = exact.get(figure.key)
-        if value is None and figure.rows in rows and figure.rows not in ("pixels", "image", "regions"):
-            value = float(figure.of(rows[figure.rows].astype(np.float64).sum(axis=0)))
-        _place(metrics, figure.key, value, None if value is None else interval_of(figure, rows))
+        if figure.key not in exact and figure.rows in rows and figure.rows not in _EXACT:
+            values[figure.key] = float(figure.of(rows[figure.rows].astype(np.float64).sum(axis=0)))
+    intervals = intervals_of([f for f in FIGURES if f.key in values], rows)
+    for figure in FIGURES:
+        _place(metrics, figure.key, values.get(figure.key), intervals.get(figure.key))
     if pixels is not None:
         metrics["oracle"]["threshold"] = result.threshold_f1
     for kind, column in (("n_positive", 1), ("n_negative", 0)):

@@ -13,7 +13,7 @@ have Wilson's interval (`share_interval`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -22,7 +22,15 @@ from jaxtyping import Float, Num
 
 from clipomaly.errors import MetricError
 
-__all__ = ["Interval", "bootstrap_interval", "mean_of", "paired_difference", "share_interval"]
+__all__ = [
+    "Interval",
+    "bootstrap_interval",
+    "interval_from",
+    "mean_of",
+    "paired_difference",
+    "replicates",
+    "share_interval",
+]
 
 Statistic = Callable[[np.ndarray], np.ndarray]  # summed rows [b, …] to figures [b]
 
@@ -56,7 +64,8 @@ def bootstrap_interval(
     >>> 0.25 <= interval.low < 0.625 < interval.high <= 1.0
     True
     """
-    return _interval(_replicates(rows, statistic, resamples, seed), level)
+    [figures] = replicates(rows, [statistic], resamples=resamples, seed=seed)
+    return interval_from(figures, level)
 
 
 def paired_difference(
@@ -73,8 +82,8 @@ def paired_difference(
         raise MetricError(
             f"{len(rows)} and {len(other)} frames cannot be paired: compare the same frames in order"
         )
-    mine = _replicates(rows, statistic, resamples, seed)
-    return _interval(mine - _replicates(other, statistic, resamples, seed), level)
+    [mine], [theirs] = (replicates(r, [statistic], resamples=resamples, seed=seed) for r in (rows, other))
+    return interval_from(mine - theirs, level)
 
 
 def share_interval(part: int, whole: int, level: float = 0.95) -> Interval:
@@ -105,22 +114,32 @@ def mean_of(rows: Num[np.ndarray, "*b 2"]) -> Float[np.ndarray, "*b"]:
         return np.asarray(rows[..., 0] / rows[..., 1])
 
 
-def _replicates(rows: np.ndarray, statistic: Statistic, resamples: int, seed: int) -> np.ndarray:
+def replicates(
+    rows: Num[np.ndarray, "frames ..."],
+    statistics: Sequence[Statistic],
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Float[np.ndarray, "statistics resamples"]:
+    """Figures of resampled sets: several from the same sums, and the same resamples for the same seed."""
     n = len(rows)
     if n == 0:
         raise MetricError("an interval over frames needs frames: none were given")
     flat = np.asarray(rows, np.float64).reshape(n, -1)
     rng = np.random.default_rng(seed)
-    figures = np.empty(resamples)
-    step = max(1, (1 << 22) // max(1, flat.shape[1]))  # at most 32 MB of summed rows at once
+    figures = np.empty((len(statistics), resamples))
+    step = max(1, (1 << 18) // max(1, flat.shape[1]))  # 2 MB of summed rows at once: they stay in the cache
     for start in range(0, resamples, step):
         stop = min(start + step, resamples)
         weights = rng.multinomial(n, np.full(n, 1 / n), size=stop - start).astype(np.float64)
-        figures[start:stop] = statistic((weights @ flat).reshape(-1, *rows.shape[1:]))
+        summed = (weights @ flat).reshape(-1, *rows.shape[1:])
+        for out, statistic in zip(figures, statistics, strict=True):
+            out[start:stop] = statistic(summed)
     return figures
 
 
-def _interval(figures: np.ndarray, level: float) -> Interval:
+def interval_from(figures: Float[np.ndarray, " resamples"], level: float = 0.95) -> Interval:
+    """The percentile interval of a figure's replicates."""
     if not 0 < level < 1:
         raise MetricError(f"an interval at level {level} was asked for: choose one in (0, 1), such as 0.95")
     defined = figures[np.isfinite(figures)]

@@ -30,7 +30,15 @@ from jaxtyping import Float, Int, Shaped
 from clipomaly.errors import MetricError
 from clipomaly.metrics.pages import OrderedScores, keys_of, next_above, spans
 
-__all__ = ["IGNORE", "OperatingPoint", "PixelCounts", "PixelCurve", "PixelMetrics", "pixel_metrics"]
+__all__ = [
+    "IGNORE",
+    "OperatingPoint",
+    "PixelCounts",
+    "PixelCurve",
+    "PixelMetrics",
+    "class_keys",
+    "pixel_metrics",
+]
 
 IGNORE: Final = 255
 MEMORY: Final = 512 << 20  # bytes kept in memory before pages go to disk
@@ -107,6 +115,31 @@ def _share(part: int, whole: int, figure: str, kind: str) -> float:
     return part / whole
 
 
+def class_keys(
+    scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "..."], dtype: Any = np.float32
+) -> tuple[Shaped[np.ndarray, " n"], Shaped[np.ndarray, " p"]]:
+    """Order-preserving keys of the known and of the anomalous pixels: made once, counted by several.
+
+    >>> [keys.size for keys in class_keys(np.array([0.9, 0.1, 0.3], np.float32), np.array([1, 0, 255]))]
+    [1, 1]
+    """
+    scores, labels, dtype = np.asarray(scores), np.asarray(labels), np.dtype(dtype)
+    if scores.shape != labels.shape:
+        raise MetricError(
+            f"scores {scores.shape} and labels {labels.shape} differ in shape: resize one of them"
+        )
+    scores, labels = scores.reshape(-1), labels.reshape(-1)
+    positive, negative = labels == 1, labels == 0
+    n_positive, n_negative = int(np.count_nonzero(positive)), int(np.count_nonzero(negative))
+    if n_positive + n_negative + int(np.count_nonzero(labels == IGNORE)) != labels.size:
+        odd = np.setdiff1d(np.unique(labels), [0, 1, IGNORE])
+        raise MetricError(
+            f"labels hold {odd[:5].tolist()}: map them to 0 (known), 1 (anomaly) or 255 (left out)"
+        )
+    key_positive = keys_of(scores[positive], dtype)
+    return keys_of(scores[negative] if n_negative < labels.size else scores, dtype), key_positive
+
+
 class PixelCounts:
     """Collects scores and labels frame by frame; exact metrics at the end.
 
@@ -144,24 +177,13 @@ class PixelCounts:
 
     def add(self, scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "..."]) -> None:
         """Count one frame, or any array of pixels. A refused frame leaves the counts as they were."""
-        scores, labels = np.asarray(scores), np.asarray(labels)
-        if scores.shape != labels.shape:
-            raise MetricError(
-                f"scores {scores.shape} and labels {labels.shape} differ in shape: resize one of them"
-            )
-        scores, labels = scores.reshape(-1), labels.reshape(-1)
-        positive, negative = labels == 1, labels == 0
-        n_positive, n_negative = int(np.count_nonzero(positive)), int(np.count_nonzero(negative))
-        if n_positive + n_negative + int(np.count_nonzero(labels == IGNORE)) != labels.size:
-            odd = np.setdiff1d(np.unique(labels), [0, 1, IGNORE])
-            raise MetricError(
-                f"labels hold {odd[:5].tolist()}: map them to 0 (known), 1 (anomaly) or 255 (left out)"
-            )
-        key_positive = keys_of(scores[positive], self.dtype)
-        key_negative = keys_of(scores[negative] if n_negative < labels.size else scores, self.dtype)
+        self.add_keys(*class_keys(scores, labels, self.dtype))
+
+    def add_keys(self, negative: Shaped[np.ndarray, " n"], positive: Shaped[np.ndarray, " p"]) -> None:
+        """Count pixels by the keys of their scores (`class_keys`)."""
         self._swept.clear()
-        self._positive.push(key_positive)
-        self._negative.push(key_negative)
+        self._positive.push(positive)
+        self._negative.push(negative)
         self._limit()
 
     def merge(self, other: PixelCounts) -> None:

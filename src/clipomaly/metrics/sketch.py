@@ -12,13 +12,16 @@ Frames are first counted by the upper 20 bits of their order-preserving keys (20
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
-from jaxtyping import Float, Int, Num, Shaped
+from jaxtyping import Float, Int, Num, Shaped, UInt32
 
 from clipomaly.errors import MetricError
 from clipomaly.metrics.pages import keys_of, scores_of
 
-__all__ = ["FrameSketches", "ap_of", "auroc_of", "f1_best_of", "fpr95_of"]
+__all__ = ["FROM_FALLING", "FrameSketches", "ap_of", "auroc_of", "f1_best_of", "falling", "fpr95_of"]
 
 _CODES = 1 << 20
 
@@ -45,13 +48,17 @@ class FrameSketches:
     def add(self, scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "..."]) -> None:
         """Count one frame; labels are 0, 1 and 255 (left out)."""
         labels, scores = np.asarray(labels).reshape(-1), np.asarray(scores).reshape(-1)
-        frame = (_codes(scores[labels == 0]), _codes(scores[labels == 1]))
-        if self._cuts is None:
-            self._fine.append((_sparse(frame[0]), _sparse(frame[1])))
-            if len(self._fine) >= self.settle:
-                self._settle()
-        else:
-            self._rows.append(np.stack([np.bincount(self._bin[c], minlength=self.bins) for c in frame]))
+        self.add_keys(*(_keys(scores[labels == side]) for side in (0, 1)))
+
+    def add_keys(self, negative: UInt32[np.ndarray, " n"], positive: UInt32[np.ndarray, " p"]) -> None:
+        """Count one frame by the keys of its scores (`pixel.class_keys` of float32)."""
+        frame = (_sparse(negative), _sparse(positive))
+        if self._cuts is not None:
+            self._rows.append(self._row(frame))
+            return
+        self._fine.append(frame)
+        if len(self._fine) >= self.settle:
+            self._settle()
 
     def merge(self, other: FrameSketches) -> None:
         """Append the frames of another collection, as long as neither has fixed its bins."""
@@ -93,61 +100,103 @@ class FrameSketches:
             cuts.append(codes[np.searchsorted(falling, wanted)])
         self._cuts = np.unique(np.concatenate(cuts))
         self._bin = np.searchsorted(self._cuts, np.arange(_CODES), "right").astype(np.uint16)
-        for frame in self._fine:
-            row = [np.bincount(self._bin[c], n, self.bins) for c, n in frame]
-            self._rows.append(np.stack(row).astype(np.int64))
+        self._rows += [self._row(frame) for frame in self._fine]
         self._fine = []
 
-
-def _codes(scores: np.ndarray) -> np.ndarray:
-    return (keys_of(scores.astype(np.float32, copy=False), np.dtype(np.float32)) >> np.uint32(12)).astype(
-        np.int32
-    )
+    def _row(self, frame: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Pixels by bin, from occupied codes and their counts."""
+        return np.stack([np.bincount(self._bin[c], n, self.bins) for c, n in frame]).astype(np.int64)
 
 
-def _sparse(codes: np.ndarray) -> np.ndarray:
-    """Occupied codes and their counts, [2, k]."""
-    table = np.bincount(codes, minlength=_CODES)
+def _keys(scores: np.ndarray) -> np.ndarray:
+    return keys_of(scores.astype(np.float32, copy=False), np.dtype(np.float32))
+
+
+def _sparse(keys: np.ndarray) -> np.ndarray:
+    """Occupied codes and their counts, [2, k]: counted from the lowest on, so that the table stays small."""
+    codes = keys >> np.uint32(12)
+    lowest = codes.min(initial=np.uint32(_CODES))
+    table = np.bincount(codes - lowest)
     occupied = np.flatnonzero(table)
-    return np.stack([occupied, table[occupied]])
+    return np.stack([occupied + int(lowest), table[occupied]])
 
 
 # --- figures of summed rows [*b, 2, bins]; NaN where a class is missing ---
 
 
-def _curve(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """tp and fp from the highest bin down, and the totals."""
-    fp, tp = np.moveaxis(np.cumsum(rows[..., ::-1], axis=-1, dtype=np.float64), -2, 0)
-    return tp, fp, tp[..., -1:], fp[..., -1:]
+def falling(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b 2 bins"]:
+    """fp and tp from the highest bin down; they add up as rows do, so that resamples need no cumulating."""
+    return np.cumsum(rows[..., ::-1], axis=-1, dtype=np.float64)
 
 
 def ap_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
     """Average precision."""
-    tp, fp, n_pos, _ = _curve(rows)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(tp + fp > 0, tp / (tp + fp), 0.0)
-        return np.asarray((np.diff(tp, axis=-1, prepend=0) * precision).sum(axis=-1) / n_pos[..., 0])
+    return _ap(falling(rows))
 
 
 def auroc_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
     """Area under the ROC curve."""
-    tp, fp, n_pos, n_neg = _curve(rows)
-    new, ties = np.diff(tp, axis=-1, prepend=0), np.diff(fp, axis=-1, prepend=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray((new * (n_neg - fp + ties / 2)).sum(axis=-1) / (n_pos * n_neg)[..., 0])
+    return _auroc(falling(rows))
 
 
 def fpr95_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
     """FPR at the first bin with a true-positive rate ≥ 0.95."""
-    tp, fp, n_pos, n_neg = _curve(rows)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        first = np.argmax(tp / n_pos >= 0.95, axis=-1)[..., None]
-        figure = (np.take_along_axis(fp, first, axis=-1) / n_neg)[..., 0]
-        return np.where(n_pos[..., 0] > 0, figure, np.nan)
+    return _fpr95(falling(rows))
 
 
 def f1_best_of(rows: Num[np.ndarray, "*b 2 bins"]) -> Float[np.ndarray, "*b"]:
     """The best F1 over the bins."""
-    tp, fp, n_pos, _ = _curve(rows)
+    return _f1_best(falling(rows))
+
+
+def _ap(curve: np.ndarray) -> np.ndarray:
+    fp, tp = curve[..., 0, :], curve[..., 1, :]
+    flagged = tp + fp
+    flagged += flagged == 0  # where nothing is flagged, tp is 0
+    precision = np.divide(tp, flagged, out=flagged)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(_weighed(_steps(tp), precision) / tp[..., -1])
+
+
+def _auroc(curve: np.ndarray) -> np.ndarray:
+    fp, tp = curve[..., 0, :], curve[..., 1, :]
+    half = fp - _steps(fp) / 2  # ties count half
+    n_pos, n_neg = tp[..., -1], fp[..., -1]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(n_pos[..., 0] > 0, (2 * tp / (tp + fp + n_pos)).max(axis=-1), np.nan)
+        return np.asarray(_weighed(_steps(tp), n_neg[..., None] - half) / (n_pos * n_neg))
+
+
+def _fpr95(curve: np.ndarray) -> np.ndarray:
+    fp, tp = curve[..., 0, :], curve[..., 1, :]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first = np.argmax(tp / tp[..., -1:] >= 0.95, axis=-1)[..., None]
+        figure = np.take_along_axis(fp, first, axis=-1)[..., 0] / fp[..., -1]
+    return np.where(tp[..., -1] > 0, figure, np.nan)
+
+
+def _f1_best(curve: np.ndarray) -> np.ndarray:
+    fp, tp = curve[..., 0, :], curve[..., 1, :]
+    whole = tp + fp
+    whole += tp[..., -1:]
+    with np.errstate(invalid="ignore"):
+        return np.where(tp[..., -1] > 0, 2 * np.divide(tp, whole, out=whole).max(axis=-1), np.nan)
+
+
+def _steps(falls: np.ndarray) -> np.ndarray:
+    """What each bin adds."""
+    out = falls.copy()
+    out[..., 1:] -= falls[..., :-1]
+    return out
+
+
+def _weighed(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    return np.asarray(np.einsum("...i,...i->...", one, two))
+
+
+#: The same figures from `falling` rows.
+FROM_FALLING: dict[Callable[..., Any], Callable[..., Any]] = {
+    ap_of: _ap,
+    auroc_of: _auroc,
+    fpr95_of: _fpr95,
+    f1_best_of: _f1_best,
+}
