@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -248,6 +249,33 @@ def test_commands_print_tables_and_json(filled: Path) -> None:
         assert told in done.output
         if "--json" in arguments:
             json.loads(done.output)
+
+
+def test_nothing_found_says_what_was_looked_for_and_why(filled: Path) -> None:
+    line, store = CliRunner(), ["--store", str(filled)]
+    [some, *_] = open_catalogue(str(filled), None).ids.tolist()
+    for arguments, told in (
+        (
+            ["search", some, "--status", "confirmed"],
+            r"none has status confirmed; status in this store: open 3",
+        ),
+        (["search", some, "--name", "rod"], r"none has name 'rod'; name in this store: .*red 1"),
+        (["search", some, "--until", "2020-01-01"], r"none has until 2020-01-01 00:00"),
+        (["search", some, "--status", "open", "--min-score", "9"], r"of 3 findings none has min-score 9"),
+        (["search", some, "--text", "0", "--name", "yellow"], r"none has all of: name 'yellow', text '0' "),
+        (["mine", "--status", "rejected"], r"no frame to propose: of 3 findings none has status rejected"),
+        (["mine", "--clusters"], r"no cluster: .*name 'unknown object'"),
+    ):
+        done = line.invoke(app, [*arguments, *store])
+        assert done.exit_code == 0, done.output
+        assert re.search(told, done.output), done.output
+        assert "similarity" not in done.output
+        as_json = line.invoke(app, [*arguments, *store, "--json"])
+        assert as_json.stdout.strip() == "[]"
+    for arguments in (["search", some], ["mine"], ["mine", "--clusters"]):
+        done = line.invoke(app, [*arguments, *store, "--run", "zzz"])
+        assert isinstance(done.exception, StoreError)
+        assert re.search(r"no run 'zzz' in .*; the latest is [0-9a-f]{12}", str(done.exception))
 
 
 def test_corrections_from_another_tool_come_back_as_decisions(filled: Path, tmp_path: Path) -> None:

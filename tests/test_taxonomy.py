@@ -147,6 +147,26 @@ def test_rejected_names_stay_rejected(taxonomy: Taxonomy) -> None:
     assert taxonomy.entry("rope").status == "rejected", "the latest decision holds"
 
 
+def test_undo_says_what_was_undone(tmp_path: Path) -> None:
+    uri = str(tmp_path / "store")
+    synthetic_store(uri, 40, width=8)
+
+    def told(*arguments: str) -> str:
+        done = CliRunner().invoke(app, ["taxonomy", *arguments, "--store", uri])
+        assert done.exit_code == 0, done.output
+        return " ".join(done.output.split())
+
+    base = tmp_path / "base.toml"
+    base.write_text('name = "yard"\n[[known]]\nname = "road"\n')
+    more = ["--vocabulary", str(base), "--who", "ada"]
+    [name] = [n for n in open_taxonomy(uri, None, str(base)).entries if n != "road"][:1]
+    assert told("reject", name, "--reason", "shadow", *more).startswith(f"reject {name} (shadow), by ada")
+    said = told("undo", name, "--vocabulary", str(base), "--who", "bob")
+    assert said.startswith(f"undo: reject {name} (shadow) (by ada, 20")
+    assert f"by bob; version 3 {name} is a candidate name now" in said
+    assert f"bob undo: reject {name} (shadow) (by ada" in told("show", name, "--vocabulary", str(base))
+
+
 def test_merging(taxonomy: Taxonomy) -> None:
     deer, fox = taxonomy.entry("deer").evidence, taxonomy.entry("fox").evidence
     taxonomy.merge("fox", "deer", "ada")

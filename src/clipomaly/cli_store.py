@@ -59,6 +59,9 @@ def run(
         typer.Option(help="CSV with a column `frame`, and time, camera, lat, lon, sequence, conditions."),
     ] = None,
     score_maps: Annotated[bool, typer.Option(help="Keep a small score map of each frame.")] = True,
+    copies: Annotated[
+        bool, typer.Option("--copies", help="Keep the pictures too, for reviewers on other machines.")
+    ] = False,
 ) -> None:
     """Find and name unknown things, and keep them in a store for review. Stopped, the same line goes on.
 
@@ -66,7 +69,7 @@ def run(
     """
     from clipomaly.commands.run import Intake, run_into_store
 
-    outcome = run_into_store(settings, source, store, Intake(jobs, every, frames_table, score_maps))
+    outcome = run_into_store(settings, source, store, Intake(jobs, every, frames_table, score_maps, copies))
     if outcome.failures:
         raise typer.Exit(1)
 

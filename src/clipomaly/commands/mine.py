@@ -8,10 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from clipomaly.commands.nothing import check_run, why_nothing
 from clipomaly.commands.stores import print_table
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.clusters import Cluster
-from clipomaly.store.mining import Proposal, propose, unnamed_clusters
+from clipomaly.store.mining import UNDECIDED, Proposal, propose, unnamed_clusters
 from clipomaly.store.sheet import write_sheet
 
 __all__ = ["run_clusters", "run_mine"]
@@ -21,12 +22,15 @@ def run_mine(
     catalogue: Catalogue, budget: int, where: FindingFilter, *, as_json: bool, sheet: Path | None
 ) -> list[Proposal]:
     """Print the proposed frames, best first, each with its reason."""
+    check_run(catalogue, where.run)
     proposals = propose(catalogue, budget, where)
+    if not proposals:
+        _say(f"no frame to propose: {_why(catalogue, where)}")
     names = {f.id: f.name for f in catalogue.store.frames_of([p.frame for p in proposals])}
     if as_json:
         rows = [{**asdict(p), "frame_name": names.get(p.frame, p.frame)} for p in proposals]
         print(json.dumps(rows, ensure_ascii=False))
-    else:
+    elif proposals:
         print_table(
             ("frame", "value", "because"),
             [(names.get(p.frame, p.frame), f"{p.value:.3f}", p.reason) for p in proposals],
@@ -46,10 +50,22 @@ def run_clusters(
     sheet: Path | None,
 ) -> list[Cluster]:
     """Print clusters of findings without a name, the largest first, with suggested names."""
+    check_run(catalogue, where.run if where else None)
     clusters = unnamed_clusters(catalogue, where, reach=reach, at_least=at_least)
+    if not clusters:
+        chosen = where or UNDECIDED
+        count = catalogue.count(chosen)
+        if count >= at_least:
+            why = f"{count} findings without a name, but no {at_least} of them alike (cosine {reach:g}): "
+            why += "try a lower --reach, or --at-least 1"
+        elif count:
+            why = f"findings without a name: {count}, fewer than --at-least {at_least}"
+        else:
+            why = _why(catalogue, chosen)
+        _say(f"no cluster: {why}")
     if as_json:
         print(json.dumps([asdict(c) for c in clusters], ensure_ascii=False))
-    else:
+    elif clusters:
         print_table(
             ("cluster", "findings", "tightness", "perhaps", "its middle"),
             [
@@ -70,7 +86,18 @@ def run_clusters(
     return clusters
 
 
+def _why(catalogue: Catalogue, where: FindingFilter) -> str:
+    left = catalogue.count(where)
+    if left:
+        return f"the {left} findings that the filters leave have no vectors (their method gave none)"
+    return why_nothing(catalogue, where)
+
+
+def _say(text: str) -> None:
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 def _sheet(catalogue: Catalogue, findings: list[str], lines: list[str], sheet: Path | None) -> None:
-    if sheet is not None:
+    if sheet is not None and findings:
         write_sheet(catalogue.store, findings, lines, sheet)
         Console(stderr=True).print(f"look at {sheet}", highlight=False, soft_wrap=True)

@@ -24,6 +24,7 @@ from clipomaly.maths.grids import pool_regions
 from clipomaly.methods.table import open_encoder
 from clipomaly.pipeline import Failure, Pipeline
 from clipomaly.records import Result
+from clipomaly.store.files import local_folder
 from clipomaly.store.frameinfo import FrameInfo, frame_info, read_frames_table
 from clipomaly.store.ingest import sequence_of, stored
 from clipomaly.store.records import StoredRun, run_id
@@ -44,6 +45,8 @@ class Intake:
     every: int = 1
     frames_table: Path | None = None
     score_maps: bool = True
+    copies: bool = False
+    """Keep the pictures themselves, for reviewers on other machines."""
 
 
 @dataclass
@@ -70,8 +73,8 @@ def run_into_store(
 ) -> Outcome:
     """Process what the sources lead to and the store does not hold yet."""
     console = Console(stderr=True)
-    folder = None if "://" in uri else uri
-    items = list_sources(sources, exclude=folder)
+    folder = local_folder(uri)
+    items = list_sources(sources, exclude=None if folder is None else str(folder))
     table = {} if intake.frames_table is None else read_frames_table(intake.frames_table)
     threads = max(1, (os.cpu_count() or 1) // intake.jobs) if intake.jobs > 1 else None
     pipeline = Pipeline(settings, threads=threads, encoder=encoder, vocabulary=vocabulary)
@@ -110,7 +113,7 @@ def run_into_store(
                     run.id,
                     info,
                     _vectors(result, eyes),
-                    keep_copy=kinds.get(result.frame.name) != "image",
+                    keep_copy=intake.copies or kinds.get(result.frame.name) != "image",
                     score_maps=intake.score_maps,
                 )
                 if writer.is_known(frame.name):
@@ -206,4 +209,6 @@ def _say(console: Console, outcome: Outcome, uri: str) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    console.print(Text(f"next: clipomaly review --store {uri}", style="bold"), soft_wrap=True)
+    own = local_folder(uri) is not None or os.environ.get("CLIPOMALY_DECISIONS")
+    more = "" if own else " --decisions sqlite:///decisions.sqlite"
+    console.print(Text(f"next: clipomaly review --store {uri}{more}", style="bold"), soft_wrap=True)

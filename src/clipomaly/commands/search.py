@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from rich.console import Console
 
+from clipomaly.commands.nothing import check_run, why_nothing
 from clipomaly.commands.stores import print_table
 from clipomaly.config import EncoderSettings, Settings
 from clipomaly.data.images import IMAGE_SUFFIXES, read_image
@@ -40,10 +41,14 @@ def run_search(
     encoder: Encoder | None = None,
 ) -> list[Match]:
     """Print the findings most like the query; near duplicates stand behind the first of them."""
+    check_run(catalogue, where.run)
     vector, space = query_vector(catalogue, query, encoder)
     own = [query] if _FINDING.fullmatch(query) else []
     found = search(catalogue, vector, where, limit=4 * limit, space=space, leave_out=own)
     matches = group_matches(catalogue, found, duplicates)[:limit]
+    if not matches:
+        told = f"nothing like {query!r} was found: {why_nothing(catalogue, where)}"
+        Console(stderr=True).print(told, highlight=False, markup=False, soft_wrap=True)
     if as_json:
         print(
             json.dumps(
@@ -54,7 +59,7 @@ def run_search(
                 ensure_ascii=False,
             )
         )
-    else:
+    elif matches:
         rows = [(catalogue.row(m.finding), m) for m in matches]
         print_table(
             ("finding", "like", "name", "status", "score", "area", "frame", "more"),
@@ -72,7 +77,7 @@ def run_search(
                 for row, m in rows
             ],
         )
-    if sheet is not None:
+    if sheet is not None and matches:
         lines = [f"{m.similarity:.3f} {catalogue.name_of(m.finding)}" for m in matches]
         write_sheet(catalogue.store, [m.finding for m in matches], lines, sheet)
         Console(stderr=True).print(f"look at {sheet}", highlight=False, soft_wrap=True)

@@ -20,8 +20,6 @@ from clipomaly.vocabulary import Vocabulary, load_vocabulary
 
 __all__ = ["open_taxonomy", "rules_of", "run_diff", "run_export", "say_decision", "show_taxonomy"]
 
-RULES = "taxonomy.toml"
-
 
 def open_taxonomy(uri: str, decisions: str | None, vocabulary: str | None) -> Taxonomy:
     """The names of a store; they begin with its first run's vocabulary unless another is given."""
@@ -31,10 +29,8 @@ def open_taxonomy(uri: str, decisions: str | None, vocabulary: str | None) -> Ta
 
 
 def rules_of(uri: str, given: Path | None) -> Rules:
-    """The rules given, else those in the store's folder, else the defaults."""
-    if given is None and "://" not in uri and (Path(uri) / RULES).is_file():
-        given = Path(uri) / RULES
-    return load_rules(given)
+    """The rules given, else those beside the store's tables, else the defaults."""
+    return load_rules(given, uri)
 
 
 def show_taxonomy(
@@ -66,7 +62,7 @@ def show_taxonomy(
     )
     if name is not None:
         print()
-        print_table(("when (UTC)", "who", "what"), [_told(d) for d in _about(taxonomy, entries[0])])
+        print_table(("when (UTC)", "who", "what"), [_told(taxonomy, d) for d in _about(taxonomy, entries[0])])
 
 
 def _unmet(entry: NameEntry, rules: Rules) -> list[str]:
@@ -98,20 +94,35 @@ def _about(taxonomy: Taxonomy, entry: NameEntry) -> list[Decision]:
     return [d for d in taxonomy.changes() if d.id in own or d.undoes in own]
 
 
-def _told(decision: Decision) -> tuple[str, ...]:
-    what = f"{decision.kind} {decision.name or decision.undoes or ''}"
+def _told(taxonomy: Taxonomy, decision: Decision) -> tuple[str, ...]:
+    return _when(decision), decision.who, _what(taxonomy, decision)
+
+
+def _when(decision: Decision) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(decision.at))
+
+
+def _what(taxonomy: Taxonomy, decision: Decision) -> str:
+    """The decision in words; an undo says what it undid."""
+    if decision.undoes is not None:
+        undone = taxonomy.decisions.decision(decision.undoes)
+        return f"undo: {_what(taxonomy, undone)} (by {undone.who}, {_when(undone)})"
+    what = f"{decision.kind.removesuffix('_name').removesuffix('_names')} {decision.name or ''}"
     what += f" into {decision.other}" if decision.other else ""
     what += f" ({decision.reason})" if decision.reason else ""
     what += f", forced: {'; '.join(decision.data.get('unmet', ()))}" if decision.data.get("forced") else ""
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(decision.at)), decision.who, what
+    return what
 
 
 def say_decision(taxonomy: Taxonomy, decision: Decision, uri: str) -> None:
     """What was done, and what to do next."""
     console = Console(stderr=True)
-    _, who, what = _told(decision)
-    line = f"{what}, by {who}; version {taxonomy.version}"
+    line = f"{_what(taxonomy, decision)}, by {decision.who}; version {taxonomy.version}"
     console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if decision.undoes is not None:
+        name = taxonomy.decisions.decision(decision.undoes).name or ""
+        stands = taxonomy.stands(name)
+        console.print(f"{name} is {stands} now", highlight=False, markup=False, soft_wrap=True)
     if decision.kind == "promote":
         next_ = f"next: clipomaly taxonomy export --store {uri} --out vocabulary.toml"
         console.print(Text(next_, style="bold"), soft_wrap=True)

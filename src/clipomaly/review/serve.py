@@ -39,7 +39,7 @@ def open_review(options: ReviewOptions, policy: Policy) -> Guard:
     from clipomaly.store.taxonomy import load_rules
     from clipomaly.vocabulary import load_vocabulary
 
-    rules = load_rules(options.rules)
+    rules = load_rules(options.rules, options.store)
     base = load_vocabulary(options.vocabulary) if options.vocabulary else None
     store = ResultStore.open(options.store)
     decisions = Decisions.open(decisions_url(options.store, options.decisions))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipomaly.errors import MissingExtra, StoreError
+from clipomaly.store.files import local_folder
 from clipomaly.store.state import FindingState, derive
 
 if TYPE_CHECKING:
@@ -276,11 +277,14 @@ def decisions_url(store: str | Path, given: str | None = None) -> str:
     url = given or os.environ.get("CLIPOMALY_DECISIONS")
     if url:
         return url
-    if "://" in str(store):
+    folder = local_folder(store)
+    if folder is None:
         raise StoreError(
-            f"decisions about {store} need a database: give --decisions postgresql://… or sqlite:///FILE"
+            f"decisions about {store} need a database beside it, as an object store can hold none: give "
+            "--decisions sqlite:///decisions.sqlite for one person, --decisions postgresql://… for several, "
+            "or set CLIPOMALY_DECISIONS"
         )
-    return f"sqlite:///{Path(store).expanduser() / 'decisions.sqlite'}"
+    return f"sqlite:///{folder / 'decisions.sqlite'}"
 
 
 def _with_undos(history: Sequence[Decision], undos: Mapping[int, Sequence[Decision]]) -> list[Decision]:

@@ -1,4 +1,8 @@
-"""The store's small files (thumbnails, score maps): below its folder, or below its object-store address."""
+"""Where a store lies, and its small files (thumbnails, score maps): below its folder or object-store address.
+
+findings, ~/findings, file:///data/findings    a folder
+s3://bucket/findings, gs://…, abfss://…        an object store
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,57 @@ import re
 from pathlib import Path
 from typing import Any
 
-from clipomaly.errors import StoreError
+from clipomaly.errors import OutputError, StoreError
 from clipomaly.export.files import write_whole
 
-__all__ = ["StoreFiles"]
+__all__ = ["StoreFiles", "brief", "local_folder", "store_address"]
 
 _KEY = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*\.[a-z0-9]+")
+_HALF = re.compile(r"(s3|gs|az|abfss?|file):/?[^/]")
+
+
+def store_address(uri: str | Path) -> str:
+    """The address in one form: without a slash at its end, a folder with its home written out.
+
+    >>> store_address("s3://bucket/findings/")
+    's3://bucket/findings'
+    """
+    text = str(uri)
+    half = _HALF.match(text)
+    if half is not None and not Path(text).exists():
+        raise StoreError(f"{text} is neither a folder nor an address: write {half[1]}://…")
+    if "://" not in text:
+        return str(Path(text).expanduser())
+    scheme, _, rest = text.partition("://")
+    return f"{scheme}://{rest.rstrip('/')}" if rest.strip("/") else text
+
+
+def local_folder(uri: str | Path) -> Path | None:
+    """The folder of a store that lies in one; None for an object store.
+
+    >>> local_folder("file:///data/findings"), local_folder("s3://bucket/findings")
+    (PosixPath('/data/findings'), None)
+    """
+    text = store_address(uri)
+    if text.startswith("file://"):
+        return Path(text.removeprefix("file://"))
+    return None if "://" in text else Path(text)
+
+
+def brief(error: BaseException) -> str:
+    """What an object store answered, without the request that Lance quotes around it.
+
+    >>> brief(OSError("… <Code>NoSuchBucket</Code><Message>The bucket does not exist</Message> …"))
+    'NoSuchBucket: The bucket does not exist'
+    """
+    text = " ".join(str(error).split())
+    code = re.search(r"<Code>(.*?)</Code>(?:\s*<Message>(.*?)</Message>)?", text)
+    if code is not None:
+        return f"{code[1]}: {code[2]}" if code[2] else code[1]
+    for told in ("Connection refused", "dns error", "timed out", "No object store provider found"):
+        if told.casefold() in text.casefold():
+            return f"no such kind of address: {text[:200]}" if told.startswith("No ") else told
+    return text[:200]
 
 
 class StoreFiles:
@@ -22,19 +71,17 @@ class StoreFiles:
     """
 
     def __init__(self, uri: str) -> None:
-        self.folder: Path | None = None
+        self.folder = local_folder(uri)
         self._filesystem: Any = None
-        if "://" in uri and not uri.startswith("file://"):
+        if self.folder is None:
             from pyarrow import fs
 
             try:
-                self._filesystem, self._root = fs.FileSystem.from_uri(uri)
+                self._filesystem, self._root = fs.FileSystem.from_uri(store_address(uri))
             except (OSError, ValueError) as error:
                 raise StoreError(
-                    f"{uri} cannot be opened ({error}): check the address and its keys"
+                    f"{uri} cannot be opened ({brief(error)}): check the address and its keys"
                 ) from error
-        else:
-            self.folder = Path(uri.removeprefix("file://"))
 
     def path(self, key: str) -> Path:
         """The local file of a key; only where the store is a folder."""
@@ -49,11 +96,23 @@ class StoreFiles:
         if self.folder is not None:
             write_whole(self.folder / key, data)
             return
-        with self._filesystem.open_output_stream(f"{self._root}/{key}") as stream:
-            stream.write(data)
+        try:
+            with self._filesystem.open_output_stream(f"{self._root}/{key}") as stream:
+                stream.write(data)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {key} to the store ({brief(error)}): check its rights"
+            ) from error
 
     def read(self, key: str) -> bytes:
         """The file's bytes."""
+        data = self.find(key)
+        if data is None:
+            raise StoreError(f"{key} cannot be read from the store: was it deleted?")
+        return data
+
+    def find(self, key: str) -> bytes | None:
+        """The file's bytes; None where there is no such file."""
         self._check(key)
         try:
             if self.folder is not None:
@@ -61,8 +120,10 @@ class StoreFiles:
             with self._filesystem.open_input_stream(f"{self._root}/{key}") as stream:
                 data: bytes = stream.read()
                 return data
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except OSError as error:
-            raise StoreError(f"{key} cannot be read from the store: was it deleted?") from error
+            raise StoreError(f"{key} cannot be read from the store ({brief(error)})") from error
 
     @staticmethod
     def _check(key: str) -> None:

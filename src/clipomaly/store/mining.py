@@ -23,11 +23,13 @@ from clipomaly.records import UNNAMED
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.clusters import Cluster, centred, clusters_of, near_duplicates, votes_of
 
-__all__ = ["Match", "Proposal", "group_matches", "propose", "search", "unnamed_clusters"]
+__all__ = ["UNDECIDED", "Match", "Proposal", "group_matches", "propose", "search", "unnamed_clusters"]
 
 _POOL = 20
 """Frames looked at for each one wanted."""
 _MOST_CLUSTERED = 20_000
+UNDECIDED = FindingFilter(name=UNNAMED, status=("open", "assigned"))
+"""What has no name and nobody has decided about."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def unnamed_clusters(
 
     Above 20,000 findings those with the highest scores are taken.
     """
-    chosen = where or FindingFilter(name=UNNAMED, status=("open", "assigned"))
+    chosen = where or UNDECIDED
     out: list[Cluster] = []
     ids = catalogue.query(chosen, order="-score", limit=_MOST_CLUSTERED)
     for space, members in _by_space(catalogue, ids).items():

@@ -21,7 +21,7 @@ from jaxtyping import Float, UInt8
 
 from clipomaly._version import __version__
 from clipomaly.errors import FrameError, MissingExtra, StoreError
-from clipomaly.store.files import StoreFiles
+from clipomaly.store.files import StoreFiles, brief, local_folder, store_address
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun
 from clipomaly.store.rows import finding_of, frame_of, run_of, run_table, vectors_of
 from clipomaly.store.schema import META, SCHEMA_VERSION, TABLES, migrate, vector_schema
@@ -90,18 +90,17 @@ class ResultStore:
             import lancedb
         except ImportError as error:
             raise MissingExtra("lancedb", "store", "keeping results in a store") from error
-        place = str(uri)
-        if "://" not in place:
-            path = Path(place).expanduser()
+        place, path = store_address(uri), local_folder(uri)
+        if path is not None:
             if path.is_file():
                 raise StoreError(f"{place} is a file: a store is a folder")
             if not create and not path.is_dir():  # connecting would make it
                 raise StoreError(f"{uri} holds no store: fill one with `clipomaly run SOURCE --store {uri}`")
-            place = str(path)
         try:
             database = lancedb.connect(place, read_consistency_interval=timedelta(0))
         except (OSError, ValueError, RuntimeError) as error:
-            raise StoreError(f"{place} cannot be opened ({error}): check the address") from error
+            what = "the folder and its rights" if path is not None else "the address, its keys and endpoint"
+            raise StoreError(f"{place} cannot be opened ({brief(error)}): check {what}") from error
         return cls(place, database)
 
     def schema_version(self) -> int | None:
@@ -112,7 +111,10 @@ class ResultStore:
         return max((int(v) for v in rows["value"].to_pylist()), default=None)
 
     def _names(self) -> list[str]:
-        return list(self._database.table_names(limit=10_000))
+        try:
+            return list(self._database.table_names(limit=10_000))
+        except (OSError, RuntimeError) as error:
+            raise StoreError(f"{self.uri} cannot be read ({brief(error)})") from error
 
     def _create(self) -> None:
         for name in ("runs", "frames", "findings", "meta"):  # meta last: it says that all are there
@@ -150,7 +152,10 @@ class ResultStore:
             query = query.where(where)
         if columns is not None:
             query = query.select(list(columns))
-        table: pa.Table = query.limit(None).to_arrow()
+        try:
+            table: pa.Table = query.limit(None).to_arrow()
+        except (OSError, RuntimeError) as error:
+            raise StoreError(f"{name} cannot be read from {self.uri} ({brief(error)})") from error
         return table
 
     # --- runs -----------------------------------------------------------------------------------------------

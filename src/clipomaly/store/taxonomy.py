@@ -21,6 +21,7 @@ from clipomaly.errors import ConfigError, StoreError, VocabularyError
 from clipomaly.store.catalogue import Catalogue
 from clipomaly.store.decisions import NAME_KINDS, Decision, Decisions
 from clipomaly.store.evidence import Evidence, gather_evidence
+from clipomaly.store.files import StoreFiles
 from clipomaly.vocabulary import (
     CandidateName,
     KnownClass,
@@ -31,7 +32,10 @@ from clipomaly.vocabulary import (
     vocabulary_of_table,
 )
 
-__all__ = ["NameEntry", "NameStatus", "Rules", "Taxonomy", "base_vocabulary", "load_rules"]
+__all__ = ["RULES", "NameEntry", "NameStatus", "Rules", "Taxonomy", "base_vocabulary", "load_rules"]
+
+RULES = "taxonomy.toml"
+"""The file of rules beside a store's tables."""
 
 NameStatus = str
 _MOST_CANDIDATES = 500
@@ -61,12 +65,16 @@ class Rules:
         return [text.format(n, "" if n == 1 else "s", least) for n, least, text in have if n < least]
 
 
-def load_rules(path: str | Path | None) -> Rules:
-    """Rules of a TOML file, table [promotion]; the defaults without one."""
-    if path is None:
-        return Rules()
+def load_rules(path: str | Path | None, store: str | Path | None = None) -> Rules:
+    """Rules of a TOML file, table [promotion]; without one the store's `taxonomy.toml`, else the defaults."""
     try:
-        table = tomllib.loads(Path(path).read_text("utf-8")).get("promotion", {})
+        data = None if path is None else Path(path).read_bytes()
+        if path is None and store is not None:
+            path = f"{RULES} of {store}"
+            data = StoreFiles(str(store)).find(RULES)
+        if data is None:
+            return Rules()
+        table = tomllib.loads(data.decode("utf-8")).get("promotion", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"cannot read rules {path}: {error}") from error
     allowed = {f.name for f in fields(Rules)}
@@ -165,6 +173,14 @@ class Taxonomy:
         if owner is None:
             raise StoreError(f"no finding is called {name!r}, and nobody proposed it: check the spelling")
         return self.entries[owner]
+
+    def stands(self, name: str) -> str:
+        """A name's status in words; one that nobody uses any more is no name of the store."""
+        owner = self._owner(normalise_name(name), self.entries)
+        if owner is None:
+            return "no name of this store"
+        entry = self.entries[owner]
+        return f"merged into {entry.into}" if entry.into else f"a {entry.status} name"
 
     def names(self, status: NameStatus | None = None) -> list[NameEntry]:
         """Entries of a status: those with the most evidence first."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clipomaly.errors import OutputError, StoreError
+from clipomaly.store.files import brief
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun
 from clipomaly.store.rows import finding_table, frame_table, vector_table
 
@@ -100,7 +101,7 @@ class StoreWriter:
             self.store.table("frames").add(frame_table(frames, self.attempt))
         except (OSError, RuntimeError) as error:
             raise StoreError(
-                f"cannot write to {self.store.uri} ({' '.join(str(error).split())[:200]}): check its disk "
+                f"cannot write to {self.store.uri} ({brief(error)}): check its disk "
                 "and rights, then run again; finished frames stay"
             ) from error
         done = [frame.name for frame in frames]
