@@ -77,6 +77,11 @@ class Camera:
         """The optical centre in ego axes."""
         return np.array([0.0, self.offset, self.mount_height])
 
+    @property
+    def optics(self) -> Camera:
+        """The same lens and sensor without a mounting."""
+        return Camera(self.width, self.height, self.fx, self.fy, self.cx, self.cy, self.k1, self.k2)
+
     def shifted(self, right: float) -> Camera:
         """The same camera, moved to its own right: the other eye of a stereo pair."""
         offset = self.position + self.rotation @ np.array([right, 0.0, 0.0])

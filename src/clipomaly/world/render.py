@@ -7,10 +7,11 @@ LiDAR, so that depth, labels and points agree exactly. Rays are given in the ego
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt16
+from jaxtyping import Bool, Float, Int, UInt16, UInt32
 
 from clipomaly.world.camera import Camera, rays
 from clipomaly.world.controls import Traces
@@ -69,23 +70,35 @@ class Stage:
         way = direction @ to_scene[:3, :3].T
         towards = mi.Vector3f(np.ascontiguousarray(way.T, dtype=np.float32))
         si = self._loaded.scene.ray_intersect(mi.Ray3f(mi.Point3f(*map(_number, start)), towards))
-        valid = np.array(si.is_valid())
-        shape = np.array(dr.reinterpret_array(mi.UInt32, si.shape))
-        face = np.array(si.prim_index)
-        distance = np.where(valid, np.array(si.t, dtype=np.float64), np.inf)
-        instance = np.full(len(distance), -1)
-        owner = self._loaded.faces
-        for mesh in self._loaded.scene.shapes():
-            here = valid & (shape == np.array(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(mesh)))[0])
-            instance[here] = 0 if mesh.id() == "ground" else owner[mesh.id()][face[here]]
-        slant = np.abs(np.einsum("in,ni->n", np.array(si.n), way))
+        shape, normal = dr.reinterpret_array(mi.UInt32, si.shape), si.n
+        # At once: what is not evaluated yet would be traced again for each of these.
+        dr.eval(si.t, shape, si.prim_index, normal)
+        distance = np.array(si.t).astype(np.float64)
+        valid = np.isfinite(distance)
+        instance = self._owners(np.array(shape), np.where(valid, np.array(si.prim_index), 0))
+        slant = np.abs(np.einsum("in,ni->n", np.array(normal), way))
         point = start + way * np.where(valid, distance, 0)[:, None]
         return Hits(distance, instance, point, np.where(valid, slant, 0))
 
+    def _owners(
+        self, shape: UInt32[np.ndarray, " n"], face: UInt32[np.ndarray, " n"]
+    ) -> Int[np.ndarray, " n"]:
+        """The instance of each face of a shape, by the renderer's number of the shape (0: nothing)."""
+        import drjit as dr
+
+        mi, meshes = mitsuba(), self._loaded.scene.shapes()
+        numbers = [np.array(dr.reinterpret_array(mi.UInt32, mi.ShapePtr(m)))[0] for m in meshes]
+        first = np.zeros(max(numbers) + 1, np.int64)
+        owners, end = [np.array([-1])], 1
+        for mesh, number in zip(meshes, numbers, strict=True):
+            ground = mesh.id() == "ground"
+            owners.append(np.zeros(mesh.face_count(), int) if ground else self._loaded.faces[mesh.id()])
+            first[number], end = end, end + mesh.face_count()
+        return np.concatenate(owners)[first[shape] + face]
+
     def truth(self, camera: Camera) -> tuple[Hits, Float[np.ndarray, "h w"]]:
         """Hits through the pixels' centres, and depth along the optical axis (inf at the sky)."""
-        local = rays(camera)
-        length = np.linalg.norm(local, axis=-1)
+        local, length = _rays(camera.optics)
         direction = (local / length[..., None]).reshape(-1, 3) @ camera.rotation.T
         hits = self.trace(camera.position, direction)
         return hits, (hits.distance / length.reshape(-1)).reshape(length.shape)
@@ -145,7 +158,7 @@ class Stage:
 
         mi, scene = mitsuba(), self._loaded.scene
         n = camera.width * camera.height
-        local = rays(camera).reshape(-1, 3).astype(np.float32)
+        local = _rays(camera.optics)[0].reshape(-1, 3)
         index = dr.arange(mi.UInt32, n * samples) // samples
         sampler = mi.load_dict({"type": "independent"})
         sampler.seed(dr.opaque(mi.UInt32, seed & 0x7FFFFFFF), n * samples)
@@ -153,7 +166,7 @@ class Stage:
         jitter = [sampler.next_1d() + sampler.next_1d() - 1 for _ in range(2)]
         pixel = _number(1 / camera.fx)
         # Copied by the renderer: where NumPy's memory happens to begin would be part of the compiled code.
-        flat = [mi.Float(np.ascontiguousarray(local[:, k])) + _number(0.0) for k in range(2)]
+        flat = [mi.Float(local[:, k].astype(np.float32)) + _number(0.0) for k in range(2)]
         dr.eval(flat)
         x = dr.gather(mi.Float, flat[0], index) + jitter[0] * pixel
         y = dr.gather(mi.Float, flat[1], index) + jitter[1] * pixel
@@ -165,7 +178,7 @@ class Stage:
         origin = to_scene[:3, :3] @ camera.position + to_scene[:3, 3]
         ray = mi.RayDifferential3f(mi.Point3f(*map(_number, origin)), dr.normalize(toward))
         light, _, _ = self._integrator.sample(scene, sampler, ray)
-        si = scene.ray_intersect(ray)
+        si = scene.ray_intersect(ray, mi.RayFlags.All, coherent=True)
         seen = si.is_valid()
         kind = si.shape.eval_attribute_3("vertex_grain", si, seen)
         rest = si.shape.eval_attribute_3("vertex_rest", si, seen)
@@ -175,12 +188,24 @@ class Stage:
         haze = mi.Color3f(*map(_number, self.scene.sky.haze_color)) * (1 - clear)
         values = (
             # A cap on single samples: one chance hit of a lamp must not leave a spark.
-            (dr.minimum(light * factor * clear + haze, 8.0), 3),
-            (albedo * clear + haze, 3),
-            (dr.select(seen, si.sh_frame.n, mi.Normal3f(0)), 3),
-            (mi.Point2f(dr.select(seen, dr.log(si.t + 1), 10.0), self._sunlit(si)), 2),
+            dr.minimum(light * factor * clear + haze, 8.0),
+            albedo * clear + haze,
+            dr.select(seen, si.sh_frame.n, mi.Normal3f(0)),
+            mi.Point2f(dr.select(seen, dr.log(si.t + 1), 10.0), self._sunlit(si)),
         )
-        return [np.array(v, dtype=np.float32).reshape(k, n, samples).mean(-1).T for v, k in values]
+        # At once: what is not evaluated yet would be traced again for each of these.
+        dr.eval(values)
+        if samples > 1:
+            share = _number(1 / samples)
+            values = tuple(dr.block_sum(v, samples) * share for v in values)
+        return [np.array(v).T for v in values]
+
+
+@functools.lru_cache(maxsize=1)
+def _rays(lens: Camera) -> tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
+    """The rays of a lens and their lengths: both eyes of a pair have the same."""
+    local = rays(lens)
+    return local, np.linalg.norm(local, axis=-1)
 
 
 def _number(value: float) -> Any:
