@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -187,7 +188,33 @@ def test_every_part_of_the_objective_falls_on_one_batch(
         seen.append(parts)
     assert seen[-1]["known"] < seen[0]["known"]
     assert seen[-1]["words"] < seen[0]["words"]
-    assert sum(seen[-1].values()) < 0.9 * sum(seen[0].values())
+    first, last = (sum(RECIPE.weights[k] * v for k, v in parts.items()) for parts in (seen[0], seen[-1]))
+    assert last < 0.9 * first
+
+
+def test_rare_classes_are_looked_for(material: Material) -> None:
+    frames = [np.zeros((120, 200), np.uint8) for _ in range(4)]
+    frames[2][50:70, 90:110] = 10
+    maker = SceneMaker(replace(material, frame_labels=frames))
+    rng = np.random.default_rng(0)
+    seen = sum(bool((maker.road(64, 128, rng).label == 10).any()) for _ in range(300))
+    plain = replace(material, frame_labels=[np.zeros((120, 200), np.uint8)] * 4)
+    assert not plain.rare[0]
+    assert maker.material.rare[0] == {10: [2]}
+    assert seen > 140  # one frame in four, three windows in four of it: 56 by chance
+
+
+def test_further_roads_join_the_real_frames(material: Material, tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    with pytest.raises(DataError, match="no road frames"):
+        material.with_roads(tmp_path)
+    cv2.imwrite(str(tmp_path / "images" / "a.jpg"), np.full((40, 60, 3), 90, np.uint8))
+    cv2.imwrite(str(tmp_path / "labels" / "a.png"), np.full((40, 60), 12, np.uint8))
+    more = material.with_roads(tmp_path)
+    assert len(more.frames) == 5
+    assert more.from_camvid == material.from_camvid
+    assert (more.frame_labels[-1] == 12).all()
 
 
 def test_the_trunk_learns_two_steps_and_resumes(tmp_path: Path) -> None:

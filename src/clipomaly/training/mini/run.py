@@ -42,6 +42,8 @@ class MiniRecipe:
     tune: dict[str, Any]
     scenes: str
     """Folder of rendered `train` scenes for the stage `tune`; empty: no such stage."""
+    roads: str
+    """Folder of further labelled road frames for the stage `tune`; empty: none."""
 
 
 def read_recipe(path: Path) -> MiniRecipe:
@@ -76,6 +78,7 @@ def read_recipe(path: Path) -> MiniRecipe:
         joint=raw.get("joint", {}),
         tune=raw.get("tune", {}),
         scenes=raw.get("scenes", ""),
+        roads=raw.get("roads", ""),
     )
 
 
@@ -184,6 +187,8 @@ class Run:
         material = Material.unpack(pack, wordnet, photos.images, photos.held)
         if scenes is not None:
             material = material.with_rendered(scenes, wordnet)
+            if self.recipe.roads:
+                material = material.with_roads(Path(self.recipe.roads))
         torch.manual_seed(self.recipe.seed)
         model: Any = MiniCLIPModel(self.config())
         model.load_state_dict(start, strict=False)

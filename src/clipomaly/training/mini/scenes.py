@@ -27,6 +27,8 @@ from clipomaly.training.mini.pack import (
     LABELS,
     OUTLIER,
     decode,
+    read_labels,
+    read_rgb,
 )
 from clipomaly.training.mini.text import picture_synsets
 
@@ -146,8 +148,10 @@ LAND = (
     "palace",
 )
 
-#: Share of rendered frames among road canvases, where there are any.
-RENDERED = 0.4
+#: Share of rendered frames among road canvases, where there are any, and of CamVid's among the real ones.
+RENDERED, FROM_CAMVID = 0.35, 0.45
+#: Share of road canvases cut around a pixel of a rare class, and what is rare: the share of labelled pixels.
+FOCUS, RARE = 0.35, 0.02
 #: Share of each kind of pasted thing: rendered ones, outlined photographs, outlined and plain small ones,
 #: things that the photograph teacher outlined, and the middle of any photograph.
 KINDS = (0.15, 0.25, 0.22, 0.12, 0.13, 0.13)
@@ -178,6 +182,21 @@ class Material:
     """Outlines of things in `pictures`, by picture."""
     cutouts: list[tuple[np.ndarray, np.ndarray, int]] = field(default_factory=list)
     """Rendered unknown things: picture, mask, class."""
+
+    @cached_property
+    def rare(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+        """Rare labels → the frames that show them, for real frames and for rendered ones."""
+        return rare_labels(self.frame_labels), rare_labels(self.rendered_labels)
+
+    def with_roads(self, folder: Path) -> Material:
+        """This material and further road frames: `images/NAME.jpg` with `labels/NAME.png` in our labels."""
+        images, labels = [], []
+        for path in sorted((folder / "images").glob("*.jpg")):
+            images.append(read_rgb(path))
+            labels.append(read_labels(folder / "labels" / (path.stem + ".png")))
+        if not images:
+            raise DataError(f"{folder}: no road frames; it wants images/NAME.jpg and labels/NAME.png")
+        return replace(self, frames=self.frames + images, frame_labels=self.frame_labels + labels)
 
     def with_rendered(self, folder: Path, wordnet: WordNet) -> Material:
         """This material and the proving ground's packs below a folder: known classes, and unknown things with
@@ -388,6 +407,23 @@ def weather(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return out
 
 
+def rare_labels(labels: list[np.ndarray], least: int = 12) -> dict[int, list[int]]:
+    """Labels of less than `RARE` of all pixels → the frames with at least `least` of them (at stride 4).
+
+    >>> one, other = np.zeros((400, 400), np.uint8), np.zeros((400, 400), np.uint8)
+    >>> one[:40, :40] = 7
+    >>> rare_labels([one, other])
+    {7: [0]}
+    """
+    counts = [np.bincount(label[::4, ::4].ravel(), minlength=256)[: len(LABELS)] for label in labels]
+    if not counts:
+        return {}
+    table = np.stack(counts)
+    share = table.sum(0) / max(1, table.sum())
+    found = {int(c): np.flatnonzero(table[:, c] >= least).tolist() for c in np.flatnonzero(share < RARE)}
+    return {c: where for c, where in found.items() if where}
+
+
 class SceneMaker:
     """Makes canvases of any size (multiples of 64) from the material; chance from the generator given."""
 
@@ -402,24 +438,40 @@ class SceneMaker:
         self.kinds = share / share.sum()
 
     def road(self, h: int, w: int, rng: np.random.Generator, frame: int | None = None) -> Canvas:
-        """A random window of a road frame, between half of it and all of it, mildly stretched."""
+        """A random window of a road frame, between half of it and all of it, mildly stretched; or a closer
+        one around something rare."""
         m = self.material
         name: np.ndarray | None = None
-        if frame is None and m.rendered and rng.random() < RENDERED:
-            i = int(rng.integers(len(m.rendered)))
-            image, label, name = m.rendered[i], m.rendered_labels[i], m.rendered_names[i]
+        rendered = frame is None and bool(m.rendered) and rng.random() < RENDERED
+        rare = m.rare[int(rendered)]
+        seek: int | None = None
+        if frame is None:
+            if rare and rng.random() < FOCUS:
+                seek = list(rare)[rng.integers(len(rare))]
+                frame = rare[seek][rng.integers(len(rare[seek]))]
+            elif rendered:
+                frame = int(rng.integers(len(m.rendered)))
+            elif rng.random() < FROM_CAMVID or len(m.frames) == m.from_camvid:
+                frame = int(rng.integers(m.from_camvid))
+            else:
+                frame = int(rng.integers(m.from_camvid, len(m.frames)))
+        if rendered:
+            image, label, name = m.rendered[frame], m.rendered_labels[frame], m.rendered_names[frame]
         else:
-            if frame is None:
-                camvid = rng.random() < 0.55
-                first, last = (0, m.from_camvid) if camvid else (m.from_camvid, len(m.frames))
-                frame = int(rng.integers(first, last))
             image, label = m.frames[frame], m.frame_labels[frame]
         fh, fw = label.shape
         aspect = w / h * np.exp(rng.uniform(-0.25, 0.25))
         full = min(fw, fh * aspect)
         cw = full * (1.0 if rng.random() < 0.25 else rng.uniform(0.45, 1.0))
+        if seek is not None:
+            cw = full * rng.uniform(0.35, 0.8)
         ch = cw / aspect
         y, x = rng.uniform(0, max(0.0, fh - ch)), rng.uniform(0, max(0.0, fw - cw))
+        if seek is not None:
+            at = np.flatnonzero(label == seek)
+            cy, cx = divmod(int(at[rng.integers(len(at))]), fw)
+            y = float(np.clip(cy - rng.uniform(0.2, 0.8) * ch, 0, max(0.0, fh - ch)))
+            x = float(np.clip(cx - rng.uniform(0.2, 0.8) * cw, 0, max(0.0, fw - cw)))
         y0, x0, y1, x1 = int(y), int(x), max(int(y) + 16, int(y + ch)), max(int(x) + 16, int(x + cw))
         image = cv2.resize(
             image[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_AREA if cw > w else cv2.INTER_LINEAR
@@ -470,7 +522,7 @@ class SceneMaker:
         y, x = divmod(int(at[rng.integers(len(at))]), W)
         horizon = int(at[0]) // W
         near = (y - horizon + 4) / (H - horizon + 4)
-        return y, x, max(7.0, near * H * float(np.exp(rng.uniform(np.log(0.05), np.log(0.8)))))
+        return y, x, max(6.0, near * H * float(np.exp(rng.uniform(np.log(0.035), np.log(0.8)))))
 
     def paste(self, canvas: Canvas, rng: np.random.Generator, unknown: bool) -> None:
         """Put one thing, or a piece of another road frame, somewhere on the canvas."""
