@@ -74,7 +74,7 @@ def test_tags_are_named_as_the_source(words: str) -> None:
     assert p.findings[0].name_source == "tags"
 
 
-@pytest.mark.parametrize("embedding", ["pooled", "masked-crop", "context-crop", "mean"])
+@pytest.mark.parametrize("embedding", ["auto", "pooled", "masked-crop", "context-crop", "mean", "zoom"])
 def test_region_embeddings(tmp_path: Path, embedding: str) -> None:
     colours = tmp_path / "colours.txt"
     colours.write_text("\n".join(COLOURS))

@@ -143,10 +143,11 @@ class NamingSettings:
     )
     top_k: int = option(3, "Names a region may contribute, for --policy clip-top-k.", at_least=1)
     embedding: str = option(
-        "pooled",
-        "What represents a region: its pooled dense features, a crop without or with its surroundings, or "
-        "the mean of all three.",
-        choices=("pooled", "masked-crop", "context-crop", "mean"),
+        "auto",
+        "What represents a region: its pooled dense features, a crop without or with its surroundings, the "
+        "mean of all three, or zoom, pooled features beside a crop at the encoder's own size; auto: what the "
+        "model's folder says, else pooled.",
+        choices=("auto", "pooled", "masked-crop", "context-crop", "mean", "zoom"),
     )
     preselect: int = option(64, "Dictionary words kept for one frame, by similarity.", at_least=1)
     margin: float = option(

@@ -15,7 +15,7 @@ region that no name explains stays, as "unknown object", instead of being droppe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,6 +35,7 @@ from clipomaly.methods.unnamed import frame_threshold
 from clipomaly.naming.choose import enter_names, preselect, rank_candidates
 from clipomaly.naming.dictionary import keep_words, load_words
 from clipomaly.naming.tags import ClipTagger, Tagger
+from clipomaly.naming.vectors import region_vectors
 from clipomaly.records import UNNAMED, Candidate, DenseFeatures, Finding, Prediction, Region
 from clipomaly.segmenters.dense import DenseSegmenter, Extended, extend
 from clipomaly.segmenters.seam import NameScores, Segmenter
@@ -87,6 +88,8 @@ class Clipomaly:
         self.temperature = self.settings.unknown.temperature or encoder.spec.temperature
         chosen = self.settings.unknown.score
         self.score = str(encoder.spec.extra.get("score", "entropy")) if chosen == "auto" else chosen
+        chosen = self.settings.naming.embedding
+        self.embedding = str(encoder.spec.extra.get("embedding", "pooled")) if chosen == "auto" else chosen
         self._tagger = tagger
         self.segmenter = segmenter or DenseSegmenter(self.temperature)
         self._words: dict[str, _Words] = {}
@@ -226,7 +229,7 @@ class Clipomaly:
         if not regions:
             return [], []
         naming = self.settings.naming
-        vectors = self._region_vectors(image, dense, regions)
+        vectors = region_vectors(self.encoder, image, dense, regions, self.embedding)
         known = words.known.similarity(vectors)
         nearest = [
             (words.known.names[int(c)], float(row[c])) for row, c in zip(known, known.argmax(1), strict=True)
@@ -260,24 +263,6 @@ class Clipomaly:
             for i in preselect(words.dictionary.similarity(vectors), naming.preselect):
                 proposed.setdefault(words.dictionary.names[i], "dictionary")
         return proposed
-
-    def _region_vectors(
-        self, image: UInt8[np.ndarray, "H W 3"], dense: DenseFeatures, regions: Sequence[Region]
-    ) -> Float[np.ndarray, "r d"]:
-        kind = self.settings.naming.embedding
-        parts: list[Float[np.ndarray, "r d"]] = []
-        if kind in ("pooled", "mean"):
-            parts.append(pool_regions(dense.patches, regions, dense.extent))
-        crops: list[Callable[..., UInt8[np.ndarray, "_ _ 3"]]] = []
-        if kind in ("masked-crop", "mean"):
-            crops.append(_masked_crop)
-        if kind in ("context-crop", "mean"):
-            crops.append(_context_crop)
-        for crop in crops:
-            encoded = self.encoder.encode_images([crop(image, r) for r in regions])
-            parts.append(np.stack([f.summary for f in encoded]))
-        mean = np.mean(parts, axis=0)
-        return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
 
     def _gate(self, owners: Sequence[Region], found: NameScores) -> Bool[np.ndarray, "h w"]:
         """Grid cells that a name may paint: those its regions touch, and a little around them."""
@@ -343,18 +328,6 @@ def _grow(region: Region, labels: Integer[np.ndarray, "H W"], index: int, reach:
     mask = labels[y0 : y + height + reach, x0 : x + width + reach] == index
     mask[y - y0 : y - y0 + height, x - x0 : x - x0 + width] |= region.mask
     return replace(region, box=(x0, y0, mask.shape[1], mask.shape[0]), mask=mask)
-
-
-def _masked_crop(image: UInt8[np.ndarray, "H W 3"], region: Region) -> UInt8[np.ndarray, "h w 3"]:
-    crop = image[region.slices].copy()
-    crop[~region.mask] = crop.reshape(-1, 3).mean(axis=0).astype(np.uint8)
-    return crop
-
-
-def _context_crop(image: UInt8[np.ndarray, "H W 3"], region: Region) -> UInt8[np.ndarray, "h w 3"]:
-    x, y, width, height = region.box
-    dx, dy = width // 4, height // 4
-    return image[max(0, y - dy) : y + height + dy, max(0, x - dx) : x + width + dx]
 
 
 @contextmanager
