@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from clipomaly.world.camera import AXES, Camera, Pose
+from clipomaly.world.camera import AXES, BASELINE, Camera, Pose
 from clipomaly.world.lidar import Scanner
-
-BASELINE = 0.54
 
 
 def lidar_to_camera(camera: Camera, scanner: Scanner) -> Float[np.ndarray, "3 4"]:

@@ -17,6 +17,9 @@ from clipomaly.world.mesh import rotation
 # Camera axes in an upright camera that looks along the ego's x.
 AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
+#: Metres between the eyes of the stereo pair.
+BASELINE = 0.54
+
 
 @dataclasses.dataclass(frozen=True)
 class Pose:
@@ -134,7 +137,17 @@ def undistort(points: Float[np.ndarray, "*n 2"], k1: float, k2: float) -> Float[
 
 def rays(camera: Camera) -> Float[np.ndarray, "h w 3"]:
     """The direction through every pixel's centre, in camera axes, with z = 1."""
-    u, v = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
+    return _through(camera, *np.meshgrid(np.arange(camera.width), np.arange(camera.height)))
+
+
+def border_rays(camera: Camera) -> Float[np.ndarray, "n 3"]:
+    """Those of `rays` along the picture's border."""
+    u, v = np.arange(camera.width), np.arange(camera.height)
+    sides = ((u, 0 * u), (u, 0 * u + v[-1]), (0 * v, v), (0 * v + u[-1], v))
+    return np.concatenate([_through(camera, *side) for side in sides])
+
+
+def _through(camera: Camera, u: np.ndarray, v: np.ndarray) -> Float[np.ndarray, "*n 3"]:
     seen = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy], -1)
     return np.concatenate([undistort(seen, camera.k1, camera.k2), np.ones((*u.shape, 1))], -1)
 

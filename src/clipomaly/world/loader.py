@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, UInt16
 
 from clipomaly.errors import ConfigError, MissingExtra
 from clipomaly.world.camera import Pose
+from clipomaly.world.ground import Window
 from clipomaly.world.mesh import Mesh, join, make, normals
 from clipomaly.world.scene import Lamp, Scene
 from clipomaly.world.sky import Sky
@@ -56,8 +57,8 @@ class Loaded:
     traces: UInt16[np.ndarray, "h w"]
 
 
-def load(scene: Scene, pose: Pose, time: float, ground_texels: int) -> Loaded:
-    """The scene as it stands at a time, its ground drawn for one pose."""
+def load(scene: Scene, pose: Pose, time: float, ground_texels: int, seen: Window | None = None) -> Loaded:
+    """The scene as it stands at a time, its ground drawn for one pose and in full only where it is seen."""
     mi = mitsuba()
     content: dict[str, Any] = {"type": "scene", "sky": _panorama(mi, scene.sky)}
     # A sun that does not shine is there too, without samples: day and dull day share a kernel.
@@ -93,7 +94,7 @@ def load(scene: Scene, pose: Pose, time: float, ground_texels: int) -> Loaded:
         still = join([p.mesh for _, p in found])
         content[surface] = _mesh(mi, surface, still, np.concatenate(shift) * time, grains)
     sheet, uv = scene.ground.mesh(pose)
-    color, rough, traces = scene.ground.texture(pose, ground_texels)
+    color, rough, traces = scene.ground.texture(pose, ground_texels, seen)
     content["ground"] = _ground(mi, sheet, uv, color, rough)
     # One after the other: the order in which shapes come about is part of the compiled code.
     return Loaded(mi.load_dict(content, parallel=False), faces, traces)

@@ -42,9 +42,17 @@ def through_the_air(
         if amount > 0:
             cover = draw(depth, camera, amount, rng, shift, 0.033 if night else 0.014)
             # What falls is lit by all that is around: it shows the mean of a wide part of the picture.
-            glow = cv2.GaussianBlur(light, (0, 0), camera.width / 12) * (1.0 if draw is _streaks else 1.5)
+            glow = _blurred(light, camera.width / 12) * (1.0 if draw is _streaks else 1.5)
             light = light * (1 - cover[..., None]) + glow * 1.25 * cover[..., None]
     return light
+
+
+def _blurred(light: Light, sigma: float) -> Light:
+    """A wide blur; a picture smaller by a part of its width will do."""
+    h, w = light.shape[:2]
+    part = max(int(sigma / 4), 1)
+    small = cv2.resize(light, (max(w // part, 1), max(h // part, 1)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / part), (w, h), interpolation=cv2.INTER_LINEAR)
 
 
 def _fall(
@@ -129,7 +137,7 @@ def _dirt(light: Light, amount: float, rng: np.random.Generator) -> tuple[Light,
     cover = np.maximum(
         cover, (0.35 * amount * np.exp(-((across / 0.07) ** 2)) * lines * 1.4).astype(np.float32)
     )
-    veil = cv2.GaussianBlur(light, (0, 0), 14 * k)
+    veil = _blurred(light, 14 * k)
     tint = np.array([1.0, 0.9, 0.75]) * (0.25 * light.mean() + 0.35 * veil)
     return light * (1 - cover[..., None]) + tint * cover[..., None], cover > 0.2
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from clipomaly.world.controls import Switches, Traces
 from clipomaly.world.noise import fbm, field
 
 Field = Float[np.ndarray, "h w"]
+_ROW = 512
 
 
 def smooth(edge0: float, edge1: float, x: np.ndarray) -> np.ndarray:
@@ -77,17 +78,29 @@ def _patches(
     x: Field, y: Field, fp: Field, wear: Wear, color: np.ndarray, rough: Field, traces: Traces
 ) -> tuple[np.ndarray, Field]:
     """Rectangles of newer asphalt, with a sealed rim."""
+    color = color.copy()
     rng = np.random.default_rng([wear.seed, 5])
     for _ in range(round(9 * wear.patches)):
         cx, cy = rng.uniform(4, 60), rng.uniform(-5, 5)
         w, h, tone = rng.uniform(0.8, 5.0), rng.uniform(0.5, 2.2), rng.uniform(0.55, 1.2)
-        wob = 0.04 * field(x * 2, y * 2, wear.seed + 7)
-        d = np.maximum(np.abs(x - cx) - w / 2, np.abs(y - cy) - h / 2) + wob
+        around = np.maximum(np.abs(x - cx) - w / 2, np.abs(y - cy) - h / 2)
+        soft = np.maximum(0.035, fp)
+        here = _bounds(around < 0.05 + 4.5 * soft)
+        if here is None:
+            continue
+        wob = 0.04 * field(x[here] * 2, y[here] * 2, wear.seed + 7)
+        d = around[here] + wob
         inside = 1 - smooth(-0.02, 0.01, d)
-        rim = np.exp(-((d / np.maximum(0.035, fp)) ** 2)) * np.minimum(1, 0.035 / np.maximum(fp, 1e-3))
-        color = color * (1 + (tone - 1) * inside)[..., None] * (1 - 0.55 * rim)[..., None]
-        traces.mark("patch", inside > 0.5)
+        rim = np.exp(-((d / soft[here]) ** 2)) * np.minimum(1, 0.035 / np.maximum(fp[here], 1e-3))
+        color[here] = color[here] * (1 + (tone - 1) * inside)[..., None] * (1 - 0.55 * rim)[..., None]
+        traces.part(here).mark("patch", inside > 0.5)
     return color, rough
+
+
+def _bounds(where: Bool[np.ndarray, "h w"]) -> tuple[slice, slice] | None:
+    """The rows and columns that hold all that is true."""
+    rows, cols = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
+    return (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1)) if len(rows) else None
 
 
 def _cracks(x: Field, y: Field, fp: Field, wear: Wear) -> Field:
@@ -116,11 +129,19 @@ def paint(
     seed: int,
 ) -> np.ndarray:
     """Road paint of one tint; `age` wears it through to the pavement."""
+    there = np.flatnonzero(amount > 0)
+    if not len(there):
+        return color
+    # Paint covers a small part of the ground: its wear is computed there only, in rows as long as any.
+    there = np.pad(there, (0, -len(there) % _ROW), mode="edge").reshape(-1, _ROW)
+    amount, x, y, fp = (np.ascontiguousarray(a).reshape(-1)[there] for a in (amount, x, y, fp))
     worn = 1 - age * smooth(-0.15, 0.55, fbm(x, y, 5, 4, seed, fp) + 0.7 * age - 0.3)
     fine = 1 - 0.25 * age * np.abs(fbm(x, y, 40, 2, seed + 1, fp))
     a = np.clip(amount * worn * fine, 0, 1)[..., None]
     dirt = 1 - 0.25 * age + 0.06 * fbm(x, y, 2, 3, seed + 2, fp)[..., None]
-    return color * (1 - a) + np.array(tint) * dirt * a
+    painted = color.reshape(-1, 3).copy()
+    painted[there] = painted[there] * (1 - a) + np.array(tint) * dirt * a
+    return painted.reshape(color.shape)
 
 
 def band(d: Field, half: float, fp: Field) -> Field:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt16, UInt32
 
-from clipomaly.world.camera import Camera, rays
+from clipomaly.world.camera import BASELINE, Camera, rays
 from clipomaly.world.controls import Traces
 from clipomaly.world.denoise import denoise
 from clipomaly.world.grain import grain
-from clipomaly.world.ground import unplace
+from clipomaly.world.ground import unplace, window
 from clipomaly.world.loader import load, mitsuba
 from clipomaly.world.scene import Scene
 
@@ -57,7 +57,8 @@ class Stage:
         self.pose = scene.path(scene.speed * time)
         # A texel of the ground is about a pixel wide, whatever the picture's size.
         share = float(np.clip(scene.camera.width / 1280, 0.35, 1.5))
-        self._loaded = load(scene, self.pose, time, round(look.ground_texels * share))
+        eyes = scene.camera, scene.camera.shifted(BASELINE)
+        self._loaded = load(scene, self.pose, time, round(look.ground_texels * share), window(eyes))
         path = {"type": "path", "max_depth": look.bounces, "rr_depth": 10}
         self._integrator = mitsuba().load_dict(path)
 
