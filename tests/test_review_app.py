@@ -213,6 +213,97 @@ def test_a_decision_that_is_none_is_refused(client: TestClient, folder: Path, bo
     assert Decisions.open(decisions_url(folder)).count() == 0
 
 
+def test_a_region_is_split_shown_as_parts_and_made_whole_again(client: TestClient, folder: Path) -> None:
+    finding = ids_of(client, "order=-area&limit=1")[0]
+    whole = client.get(f"/api/findings/{finding}").json()
+    x0, y0, x1, y1 = whole["box"]
+    line = [(x0 + x1) / 2, y0, (x0 + x1) / 2, y1]
+    text = ",".join(map(str, line))
+    told = client.get(f"/api/findings/{finding}/parts", params={"line": text}).json()
+    assert sum(told["areas"]) == whole["area"]
+    assert len(told["areas"]) == 2
+    picture = client.get(f"/picture/parts/{finding}", params={"line": text})
+    with Image.open(io.BytesIO(picture.content)) as image:
+        pixels = np.asarray(image)
+    assert len({tuple(p) for p in pixels[pixels[..., 3] > 0].tolist()}) == 2
+    assert int((pixels[..., 3] > 0).sum()) == whole["area"]
+    missed = client.get(f"/api/findings/{finding}/parts?line=-9,0,-9,1").json()
+    assert missed == {"areas": [], "why": "the line misses the region: draw it across"}
+    assert "one piece" in client.get(f"/api/findings/{finding}/parts").json()["why"]
+
+    before = client.get("/api/grid?limit=100").json()
+    body = {"who": "ada", "finding": finding, "line": line, "key": "a-key"}
+    answer = client.post("/api/split", json=body).json()
+    assert client.post("/api/split", json=body).json()["id"] == answer["id"], "sent twice is once"
+    parts = answer["parts"]
+    shown = [client.get(f"/api/findings/{p}").json() for p in parts]
+    assert sorted(p["area"] for p in shown) == sorted(told["areas"])
+    assert [p["part_of"] for p in shown] == [finding, finding]
+    assert all(finding not in [o["id"] for o in p["others"]] for p in shown), "the whole lies beneath"
+    assert parts[1] in [o["id"] for o in shown[0]["others"]]
+    for part in parts:
+        for kind in ("mask", "crop"):
+            assert client.get(f"/picture/{kind}/{part}").status_code == 200
+        assert parts[0] not in [
+            s["id"] for s in client.get(f"/api/findings/{part}/similar").json()["findings"]
+        ]
+    assert client.get(f"/api/findings/{finding}").json()["parts"] == parts
+    assert client.get("/api/statistics").json()["totals"]["findings"] == FINDINGS + 2
+    decide(client, "rename", [parts[0]], name="cone")
+    decide(client, "reject", [parts[1]], who="bob", reason="shadow")
+    assert {i: s for i, s in _states(client).items() if i in (*parts, finding)} == {
+        finding: "split", parts[0]: "confirmed", parts[1]: "rejected"
+    }  # fmt: skip
+    again = {"who": "eve", "finding": finding, "line": line}
+    assert client.post("/api/split", json=again).status_code == 409
+
+    news = client.get("/api/live?status=open&after=0").json()["changed"]
+    assert next(row for row in news if row["id"] == finding)["parts"] == parts
+    for _ in range(2):
+        undone = client.post("/api/undo", json={"who": "ada"}).json()["undone"]
+    assert (undone["kind"], undone["parts"], undone["findings"]) == ("split", 2, [finding])
+    after = client.get("/api/grid?limit=100").json()
+    assert after == before
+    assert client.get(f"/api/findings/{parts[0]}").status_code == 404
+    assert client.post("/api/split", json={**body, "finding": parts[0], "key": ""}).status_code == 404
+    assert Decisions.open(decisions_url(folder)).count() == 5, "everything stays on record"
+
+
+def _states(client: TestClient) -> dict[str, str]:
+    return {f["id"]: f["status"] for f in client.get("/api/grid?limit=100").json()["findings"]}
+
+
+@pytest.mark.parametrize(
+    "line", ["1,2,3", "1,2,3,4,5", "a,b,c,d", "nan,0,1,1", "1e9,0,0,1", "1,2,3,4;drop", "9999999,0,0,1"]
+)
+def test_a_line_that_is_none_is_refused(reader: TestClient, line: str) -> None:
+    finding = ids_of(reader, "limit=1")[0]
+    assert reader.get(f"/api/findings/{finding}/parts", params={"line": line}).status_code == 422
+    assert reader.get(f"/picture/parts/{finding}", params={"line": line}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"line": [1, 2, 3]}, {"line": [1, 2, 3, "x"]}, {"line": [1, 2, 3, 1e9]}, {"parts": []}, {"who": ""}],
+)
+def test_a_split_that_is_none_is_refused(client: TestClient, folder: Path, more: dict) -> None:
+    body = {"who": "ada", "finding": ids_of(client, "limit=1")[0], "line": [0, 0, 1, 1], **more}
+    assert client.post("/api/split", json=body).status_code == 422
+    assert Decisions.open(decisions_url(folder)).count() == 0
+
+
+def test_rules_beside_the_store_hold_in_the_app(folder: Path) -> None:
+    from clipomaly.review.security import CSRF_HEADER, Policy
+    from clipomaly.review.serve import ReviewOptions, open_review
+
+    (folder / "taxonomy.toml").write_text("[promotion]\nmin_frames = 7\n")
+    policy = Policy.make("127.0.0.1")
+    app = open_review(ReviewOptions(str(folder)), policy)
+    with TestClient(app, base_url="http://127.0.0.1:8470", headers={CSRF_HEADER: policy.secret}) as client:
+        client.post("/api/taxonomy", json={"who": "a", "kind": "reject", "name": "x", "reason": "other"})
+        assert "7" in str(client.get("/api/taxonomy").json().get("rules", ""))
+
+
 def test_reviewers_see_each_other(client: TestClient) -> None:
     first, second = ids_of(client)[:2]
     start = client.get("/api/session").json()
@@ -386,7 +477,7 @@ def test_every_element_that_scripts_name_is_there() -> None:
         if name in ("queue", "grid"):
             scripts += ["filters.js", "decide.js"]
         if name == "queue":
-            scripts.append("viewer.js")
+            scripts += ["viewer.js", "split.js"]
         for script in scripts:
             text = pages.assets()[script].data.decode()
             wanted = set(re.findall(r'\$\("([^"]+)"\)', text))

@@ -23,6 +23,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 from playwright.sync_api import sync_playwright
 
+from clipomaly.export.masks import decode_rle
 from clipomaly.store.decisions import Decisions, decisions_url
 from clipomaly.store.results import ResultStore
 from clipomaly.vocabulary import load_vocabulary
@@ -236,6 +237,90 @@ def test_a_whole_review(visit: Any, served: tuple[str, Path], tmp_path: Path) ->
 
 def _tiles(page: Any) -> list[str]:
     return page.eval_on_selector_all("[data-tile]", "nodes => nodes.map(n => n.dataset.tile)")
+
+
+def test_a_region_is_split_by_keys_and_by_hand(visit: Any, served: tuple[str, Path]) -> None:
+    store = served[1]
+    results, decisions = ResultStore.open(store), Decisions.open(decisions_url(store))
+    ada = visit("ada")
+    page = ada.go("/queue?status=open&order=-area")
+    whole = ada.shown()
+    [found] = results.findings([whole], embeddings=False)
+    mask, name = found.mask(), page.inner_text("#name")
+
+    def said(pattern: str) -> str:
+        page.wait_for_function(
+            "p => new RegExp(p).test(document.getElementById('cut-said').textContent)", arg=pattern
+        )
+        return page.inner_text("#cut-said")
+
+    def masks(ids: list[str]) -> list[Any]:
+        state = decisions.state(whole)
+        assert ids == [f"{whole}-s{state.cut}-{n}" for n in range(len(state.parts))]
+        return [decode_rle(p["rle"]) for p in state.parts]
+
+    # keys alone: begin, move and turn the line, split
+    ada.press("p")
+    page.wait_for_selector("#cutbar:not([hidden])")
+    first = said("2 parts")
+    ada.press("Shift+ArrowRight")
+    ada.press("]")
+    page.wait_for_function("t => document.getElementById('cut-said').textContent !== t", arg=first)
+    for _ in range(60):  # out of the region: nothing to split
+        ada.press("Shift+ArrowRight")
+    said("misses the region")
+    assert page.is_hidden("#cut-parts")
+    ada.press("Enter")
+    assert ada.shown() == whole
+    ada.press("c")  # not what it is outside of a split
+    ada.press("Escape")
+    assert page.is_hidden("#cutbar")
+    assert decisions.state(whole).status == "open"
+    ada.press("p")
+    told = said("2 parts")
+    ada.press_on("Enter")
+    parts = [ada.shown(), ada.press_on("j")]
+    left, right = masks(parts)
+    assert not (left & right).any()
+    assert ((left | right) == mask).all()
+    assert re.findall(r"[\d,]+(?= pixel)", told) == [f"{int(p.sum()):,}" for p in (left, right)]
+    assert "A part of" in page.inner_text("#family")
+
+    # each by itself; then undo until it is one again
+    ada.press_on("4")
+    page.goto(f"{ada.base}/queue?status=any&id={whole}")
+    page.wait_for_selector("#family:not([hidden])")
+    assert page.inner_text("#status") == "split"
+    page.click("#family button:has-text('part 2')")
+    page.wait_for_selector(f"body[data-shown='{parts[1]}']")
+    assert page.inner_text("#status") == "rejected"
+    ada.press("u")
+    page.wait_for_selector("#status:has-text('open')")
+    assert ada.press_on("u") == whole
+    assert page.inner_text("#status") == "open"
+    assert page.is_hidden("#family")
+    assert page.inner_text("#name") == name
+
+    # by hand
+    page.click("#split")
+    box = page.locator("#mask").bounding_box()
+    across = box["x"] + box["width"] * 0.35
+    page.mouse.move(across, box["y"] - 8)
+    page.mouse.down()
+    page.mouse.move(across + 30, box["y"] + box["height"] + 8, steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    drawn = said("2 parts")
+    assert drawn != told
+    page.click("#cut-line")
+    page.wait_for_selector(f"body[data-shown]:not([data-shown='{whole}'])")
+    parts = [ada.shown(), ada.press_on("j")]
+    assert (sum(masks(parts)) == mask).all()
+    data = decisions.since()[-1].data
+    assert data["by"] == "line"
+    assert data["line"][0] < data["line"][2]
+    ada.press_on("u")
+    assert ada.shown() == whole
 
 
 def test_two_reviewers_see_each_other(visit: Any, served: tuple[str, Path]) -> None:

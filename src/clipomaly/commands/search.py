@@ -26,7 +26,7 @@ from clipomaly.store.sheet import write_sheet
 
 __all__ = ["query_vector", "run_search"]
 
-_FINDING = re.compile(r"[0-9a-f]{16}-[0-9]{3,}")
+_FINDING = re.compile(r"[0-9a-f]{16}-[0-9]{3,}(-s[0-9]+-[0-9]+)*")
 
 
 def run_search(
@@ -89,7 +89,10 @@ def query_vector(
 ) -> tuple[Float[np.ndarray, " d"], str]:
     """The query as a vector, and whose vectors it can be compared with."""
     if _FINDING.fullmatch(query):
-        finding = catalogue.store.finding(query)
+        found = catalogue.findings([query])
+        if not found:
+            raise StoreError(f"no finding {query} in {catalogue.store.uri}")
+        [finding] = found
         space = catalogue.space_of_run(finding.run)
         if finding.embedding is None or not space:
             raise StoreError(f"finding {query} has no vector")

@@ -25,6 +25,7 @@ from clipomaly.export.results import RESULTS, SCHEMA, to_line
 from clipomaly.records import UNNAMED
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.decisions import Decision, Decisions, decisions_url
+from clipomaly.store.parts import part_id, part_of_number
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun, finding_id, frame_id
 from clipomaly.store.results import ResultStore
 from clipomaly.store.state import FindingState
@@ -184,7 +185,8 @@ def write_results(uri: str, decisions: str | None, run: str | None, out: Path, a
 def _kept(
     catalogue: Catalogue, frame: StoredFrame, as_found: bool
 ) -> Iterator[tuple[StoredFinding, str | None, Rle, FindingState]]:
-    for finding in catalogue.store.findings_of(frame.id):
+    found = catalogue.store.findings_of(frame.id)
+    for finding in found if as_found else catalogue.with_parts(found):
         state = catalogue.state(finding.id)
         if as_found:
             yield finding, finding.name, finding.rle, state
@@ -265,11 +267,13 @@ def changes_as_decisions(
         first = (missing or sorted(names))[0]
         raise StoreError(f"{uri} has no run with frame {first!r}: give the run's own store")
     chosen = holding[0]
+    opened = Decisions.open(decisions_url(uri, decisions))
+    catalogue = Catalogue(store, opened)
     out: list[Decision] = []
     source = f"{told.get('format', '')} {Path(told.get('file', '')).name}".strip()
     for change in changes:
         frame = frame_id(chosen.id, change.frame)
-        finding = None if change.finding is None else finding_id(frame, change.finding)
+        finding = None if change.finding is None else _finding_of(opened, frame, change.finding)
         name = change.name or UNNAMED
         key = _change_key(chosen.id, change)
         told_ = f"imported from {source}"
@@ -287,12 +291,11 @@ def changes_as_decisions(
             data = {"rle": change.rle}
             out.append(Decision(who, "reshape", (finding,), name=new, data=data, comment=told_, key=key))
     spoken = sorted({f for d in out for f in d.findings})
-    gone = set(spoken) - {f.id for f in store.findings(spoken, embeddings=False)}
+    gone = set(spoken) - {f.id for f in catalogue.findings(spoken, embeddings=False)}
     if gone:
         raise StoreError(
             f"run {chosen.id} has no finding {min(gone)}: were the results written from this store?"
         )
-    opened = Decisions.open(decisions_url(uri, decisions))
     before = opened.latest()
     done = opened.append_many(out)
     counts: dict[str, int] = {}
@@ -300,6 +303,17 @@ def changes_as_decisions(
         kind = decision.kind if decision.id > before else "there already"
         counts[kind] = counts.get(kind, 0) + 1
     return counts
+
+
+def _finding_of(decisions: Decisions, frame: str, number: int) -> str:
+    """The finding, or the part of one, that has this number in a frame."""
+    part = part_of_number(number)
+    if part is None:
+        return finding_id(frame, number)
+    cut = decisions.decision(part[0])
+    if cut.kind != "split" or not cut.findings or not cut.findings[0].startswith(f"{frame}-"):
+        raise StoreError(f"frame {frame} has no finding {number}: were the results written from this store?")
+    return part_id(cut.findings[0], *part)
 
 
 def _change_key(run: str, change: Change) -> str:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 
 from clipomaly.errors import ClipomalyError, FrameError
 from clipomaly.review import wire
+from clipomaly.review.cutting import Cutting
 from clipomaly.review.desk import Desk, NotThere
 from clipomaly.review.groups import Groups
 from clipomaly.review.names import NameDesk
@@ -24,6 +25,7 @@ from clipomaly.review.pages import PAGES, assets, page
 from clipomaly.review.security import Guard, Policy
 from clipomaly.review.statistics import Statistics
 from clipomaly.store.decisions import Decision
+from clipomaly.store.parts import Line
 
 __all__ = ["create_app"]
 
@@ -52,6 +54,18 @@ class DecisionBody(_Strict):
     name: _Name | None = None
     reason: Annotated[str, Field(max_length=40)] | None = None
     comment: Annotated[str, Field(max_length=2000)] | None = None
+    key: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9-]*$")] = ""
+
+
+Coordinate = Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)]
+
+
+class SplitBody(_Strict):
+    """How a reviewer cuts a region: by a line, or, without one, into the pieces that hang together."""
+
+    who: _Who
+    finding: Annotated[str, Field(pattern=f"^{_ID}$")]
+    line: tuple[Coordinate, Coordinate, Coordinate, Coordinate] | None = None
     key: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9-]*$")] = ""
 
 
@@ -87,6 +101,7 @@ def create_app(desk: Desk, names: NameDesk, policy: Policy) -> Guard:
     _lists(app, desk, names, policy)
     _findings(app, desk)
     _decisions(app, desk)
+    _cutting(app, desk)
     _names(app, names)
     _pictures(app, desk)
     return Guard(app, policy)
@@ -150,6 +165,9 @@ def _given(request: Request) -> dict[str, list[str]]:
 
 Offset = Annotated[int, Query(ge=0, le=10_000_000)]
 Limit = Annotated[int, Query(ge=1, le=500)]
+_DECIMAL = r"-?[0-9]{1,6}(\.[0-9]{1,3})?"
+LineText = Annotated[str | None, Query(pattern=f"^{_DECIMAL}(,{_DECIMAL}){{3}}$")]
+"""x0,y0,x1,y1 in pixels."""
 
 
 def _lists(app: FastAPI, desk: Desk, names: NameDesk, policy: Policy) -> None:
@@ -238,6 +256,31 @@ def _decisions(app: FastAPI, desk: Desk) -> None:
         done = desk.undo(body.who)
         undone = None if done is None else wire.decision_row(done[1])
         return {"undone": undone, "counts": desk.counts(_given(request))}
+
+
+def _cutting(app: FastAPI, desk: Desk) -> None:
+    cutting = Cutting(desk)
+
+    @app.get("/api/findings/{finding}/parts")
+    def parts(finding: FindingId, line: LineText = None) -> dict[str, Any]:
+        return cutting.preview(finding, _line(line))
+
+    @app.get("/picture/parts/{finding}")
+    def picture(finding: FindingId, line: LineText = None) -> Response:
+        data = cutting.picture(finding, _line(line))
+        return Response(data, media_type="image/png", headers={"cache-control": "no-store"})
+
+    @app.post("/api/split")
+    def split(request: Request, body: SplitBody) -> dict[str, Any]:
+        done, ids = cutting.cut(body.who, body.finding, body.line, body.key)
+        return {"id": done.id, "parts": ids, "counts": desk.counts(_given(request))}
+
+
+def _line(text: str | None) -> Line | None:
+    if text is None:
+        return None
+    x0, y0, x1, y1 = (float(v) for v in text.split(","))
+    return x0, y0, x1, y1
 
 
 def _names(app: FastAPI, names: NameDesk) -> None:

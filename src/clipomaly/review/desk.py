@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from clipomaly.errors import StoreError
+from clipomaly.errors import FrameError, StoreError
 from clipomaly.review import pictures, wire
 from clipomaly.review.filters import read_filter, read_order
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.decisions import Decision, Decisions
+from clipomaly.store.parts import root_of
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun
 from clipomaly.store.results import ResultStore
 
@@ -216,7 +217,9 @@ class Desk:
 
     def stored(self, finding: str) -> tuple[StoredFinding, StoredFrame, list[StoredFinding]]:
         """A finding, its frame, and all of the frame's findings."""
-        frame, members = self.sheet(self.frame_of(finding))
+        frame, found = self.sheet(self.frame_of(finding))
+        with self.turn:
+            members = self.catalogue.with_parts(found)
         own = next((f for f in members if f.id == finding), None)
         if own is None:
             raise NotThere(f"there is no finding {finding!r}")
@@ -228,14 +231,21 @@ class Desk:
         with self.turn:
             row = self.catalogue.row(finding)
             state = self.catalogue.state(finding)
-            others = [self.catalogue.row(f.id) for f in members if f.id != finding]
+            hidden = {finding, *(f.id for f in members if self.catalogue.parts_of(f.id))}
+            others = [self.catalogue.row(f.id) for f in members if f.id not in hidden]
+            parts = self.catalogue.parts_of(finding)
         decided = state.by is not None or state.assignee is not None or bool(state.comments)
         history = self.decisions.history(finding) if decided or self.decisions.count() else []
         undone = self.decisions.undone() if history else set()
         told = [(d, d.id not in undone) for d in history]
         return wire.finding_detail(
-            own, row, state, frame, self._runs.get(own.run), others, told, self.mask_place(finding)[1]
+            own, row, state, frame, self._runs.get(own.run), others, told, self.mask_place(finding)[1], parts
         )
+
+    def mask_now(self, finding: str) -> np.ndarray:
+        """The mask that holds: people's, else the run's."""
+        mask, _ = self.mask_place(finding)
+        return self.stored(finding)[0].mask() if mask is None else mask
 
     def mask_place(self, finding: str) -> tuple[np.ndarray | None, tuple[int, int, int, int]]:
         """The mask that people gave a finding (None: as found), and its box."""
@@ -266,8 +276,13 @@ class Desk:
         _, matrix = space.vectors([finding])
         if not len(matrix):
             return []
-        near = [(i, s) for i, s in space.nearest(matrix[0], limit + 1) if i != finding][:limit]
         with self.turn:
+            near = [
+                (shown, s)
+                for i, s in space.nearest(matrix[0], limit + 1)
+                if i != root_of(finding)
+                for shown in self.catalogue.shown(i)
+            ][:limit]
             there = self.catalogue.rows([i for i, _ in near])
             return [
                 {**wire.finding_row(self.catalogue.row(i)), "similarity": s}
@@ -344,6 +359,7 @@ class Desk:
                                     "text": wire.told(decision),
                                     "status": self.catalogue.status_of(finding),
                                     "leaves": not bool(mask[row]),
+                                    "parts": self.catalogue.parts_of(finding),
                                 }
                             )
                 latest = decision.id
@@ -389,14 +405,18 @@ class Desk:
     def crop_picture(self, finding: str) -> bytes:
         """A finding with some surroundings."""
         own, frame, _ = self.stored(finding)
-        return self.cache.get(
-            f"crop/{finding}",
-            lambda: (
-                self.store.read_file(own.thumbnail)
-                if own.thumbnail
-                else pictures.crop_jpeg(self.store.image(frame.id), own.box)
-            ),
-        )
+
+        def make() -> bytes:
+            if own.thumbnail and finding == root_of(finding):
+                return self.store.read_file(own.thumbnail)
+            try:
+                return pictures.crop_jpeg(self.store.image(frame.id), own.box)
+            except FrameError:
+                if own.thumbnail:  # of a part: its finding's shows more, and is there
+                    return self.store.read_file(own.thumbnail)
+                raise
+
+        return self.cache.get(f"crop/{finding}", make)
 
     def count_by_status(self, where: FindingFilter | None = None) -> dict[str, int]:
         """How many findings have each status."""

@@ -70,7 +70,7 @@ class Groups:
 
     def _suggest(self, number: int) -> str:
         if number not in self._suggested:
-            found = self.desk.store.findings(self._members[number][:_SAMPLE], embeddings=False)
+            found = self.desk.catalogue.findings(self._members[number][:_SAMPLE], embeddings=False)
             names = suggest_names(list(votes_of(found).values()), 1)
             self._suggested[number] = names[0][0] if names else ""
         return self._suggested[number]

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, UInt8
 from clipomaly.export.palette import UNNAMED_COLOR, entered_color
 from clipomaly.records import UNNAMED
 
-__all__ = ["ByteCache", "finding_color", "frame_jpeg", "mask_box", "mask_png", "score_heat"]
+__all__ = ["ByteCache", "finding_color", "frame_jpeg", "mask_box", "mask_png", "rgba_png", "score_heat"]
 
 SHOWN, SMALL, CROP = 1600, 320, 320
 """Pixels of the longer side: on the stage, in the clip, on a tile."""
@@ -115,6 +115,13 @@ def mask_png(
     out[(near > 0) & (inner == 0)] = (255, 255, 255, 255)
     out[(inner > 0) & (cv2.erode(inner, kernel) == 0)] = (*blue_first, 255)
     return _encoded(".png", out, [cv2.IMWRITE_PNG_COMPRESSION, 4])
+
+
+def rgba_png(image: UInt8[np.ndarray, "H W 4"]) -> bytes:
+    """A picture with an alpha channel as PNG."""
+    import cv2
+
+    return _encoded(".png", np.ascontiguousarray(image[:, :, [2, 1, 0, 3]]), [cv2.IMWRITE_PNG_COMPRESSION, 4])
 
 
 def score_heat(score: Float[np.ndarray, "h w"]) -> bytes:

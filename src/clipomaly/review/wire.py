@@ -93,8 +93,10 @@ def finding_detail(
     others: Sequence[Mapping[str, Any]],
     history: Sequence[tuple[Decision, bool]],
     box: tuple[int, int, int, int],
+    parts: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Everything about one finding."""
+    whole = finding.id.rpartition("-s")[0]
     return {
         **finding_row(row),
         "status": state.status,
@@ -103,6 +105,8 @@ def finding_detail(
         "mask_box": list(mask_box(box, frame.image_size)),
         "named_by": state.by if state.name else finding.name_source,
         "found_name": finding.name,
+        "part_of": whole or None,
+        "parts": list(parts),
         "nearest_known": finding.nearest_known or None,
         "nearest_similarity": _number(finding.nearest_similarity),
         "candidates": [
@@ -131,6 +135,7 @@ def decision_row(decision: Decision) -> dict[str, Any]:
         "other": decision.other,
         "reason": decision.reason,
         "comment": decision.comment,
+        "parts": len(decision.data.get("parts", ())) if decision.kind == "split" else 0,
     }
 
 
@@ -153,6 +158,8 @@ def told(decision: Decision) -> str:
     """
     if decision.kind == "rename":
         return f"renamed it to {decision.name}"
+    if decision.kind == "split" and decision.data.get("parts"):
+        return f"split it into {len(decision.data['parts'])}"
     if decision.kind == "assign":
         return f"assigned it to {decision.name}"
     return _TOLD.get(decision.kind, decision.kind)

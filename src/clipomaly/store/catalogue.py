@@ -1,14 +1,14 @@
 """All findings in memory, as columns, with what people decided: filters and counts within milliseconds.
 
 `refresh` takes in what writers and reviewers have added since; decisions come one by one, findings anew only
-when a table has changed. Masks, candidates and vectors stay in the store.
+when a table has changed. Masks, candidates and vectors stay in the store. Parts that people cut (`parts.py`)
+are rows like the others, behind them.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,11 @@ from jaxtyping import Bool, Integer
 
 from clipomaly.errors import ConfigError
 from clipomaly.records import UNNAMED
+from clipomaly.store.columns import Texts, flat, numbers, pictures_of, places_of, top
 from clipomaly.store.decisions import Decisions
+from clipomaly.store.filters import FindingFilter
+from clipomaly.store.parts import part_id, part_record, root_of
+from clipomaly.store.records import StoredFinding
 from clipomaly.store.results import ResultStore, first_attempts
 from clipomaly.store.state import STATUSES, FindingState
 
@@ -33,70 +37,14 @@ _FINDING_COLUMNS = [
     "id", "run", "frame", "attempt", "name", "name_source", "score", "confidence", "area", "x0", "y0", "x1",
     "y1", "nearest_known",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class FindingFilter:
-    """Which findings; what is None or empty does not matter."""
-
-    run: str | None = None
-    status: str | Collection[str] | None = None
-    name: str | None = None
-    """Exactly this name; `unknown object` finds those without one."""
-    text: str | None = None
-    """Part of the name, the frame's name, or the nearest known class."""
-    min_score: float | None = None
-    max_score: float | None = None
-    min_area: float | None = None
-    """Pixels from 1 on, a share of the frame below."""
-    max_area: float | None = None
-    since: float | None = None
-    """Taken at this time or later: seconds since 1970."""
-    until: float | None = None
-    camera: str | None = None
-    place: str | None = None
-    cluster: int | None = None
-    assignee: str | None = None
-    conditions: Mapping[str, str] = field(default_factory=dict)
-    ids: Collection[str] | None = None
-
-    def __post_init__(self) -> None:
-        wanted = (self.status,) if isinstance(self.status, str) else tuple(self.status or ())
-        unknown = [s for s in wanted if s not in STATUSES]
-        if unknown:
-            raise ConfigError(f"unknown status {unknown[0]!r}: use one of {', '.join(STATUSES)}")
-
-    @property
-    def statuses(self) -> tuple[str, ...]:
-        """The statuses that count; empty: all."""
-        return (self.status,) if isinstance(self.status, str) else tuple(self.status or ())
-
-
-class _Texts:
-    """A column of texts as codes of a few distinct ones."""
-
-    def __init__(self, values: Iterable[str]) -> None:
-        encoded = pa.array(values, pa.string()).fill_null("").dictionary_encode()
-        self.codes: Integer[np.ndarray, " n"] = encoded.indices.to_numpy(zero_copy_only=False).astype(
-            np.int32
-        )
-        self.words: list[str] = encoded.dictionary.to_pylist()
-        self.code_of = {word: i for i, word in enumerate(self.words)}
-
-    def equal(self, word: str) -> Bool[np.ndarray, " n"]:
-        return self.codes == self.code_of.get(word, -1)
-
-    def containing(self, part: str) -> Bool[np.ndarray, " n"]:
-        part = part.casefold()
-        hit = np.array([part in word.casefold() for word in self.words], bool)
-        return hit[self.codes] if len(hit) else np.zeros(len(self.codes), bool)
-
-    def code(self, word: str) -> int:
-        """The word's code, new if it has none."""
-        if word not in self.code_of:
-            self.code_of[word] = len(self.words)
-            self.words.append(word)
-        return self.code_of[word]
+_ARRAYS = (
+    "ids", "frame_ids", "owner", "score", "confidence", "area", "box", "image_size", "share", "time",
+    "frame_codes", "status", "cluster",
+)  # fmt: skip
+_TEXTS = (
+    "run", "found_name", "name", "name_source", "nearest_known", "camera", "_conditions", "place", "picture",
+    "assignee",
+)  # fmt: skip
 
 
 class Catalogue:
@@ -110,6 +58,10 @@ class Catalogue:
         self._seen = 0
         self._clusters: dict[str, int] = {}
         self._states: dict[str, FindingState] = {}
+        self._found = 0
+        self._roots: np.ndarray = np.zeros(0, np.intp)
+        self._parts: dict[str, Mapping[str, Any]] = {}
+        self._cut: set[str] = set()
         self._spaces: dict[str, str] = {}
         self._places: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self.refresh()
@@ -127,7 +79,7 @@ class Catalogue:
             if new_rows:
                 self._load()
                 self._versions = versions
-                self._seen, self._states = 0, {}
+                self._seen, self._states, self._cut = 0, {}, set()
             latest = self.decisions.latest()
             if latest == self._seen:
                 return new_rows
@@ -137,38 +89,38 @@ class Catalogue:
     def _load(self) -> None:
         frames = first_attempts(self.store.rows("frames", columns=_FRAME_COLUMNS)).combine_chunks()
         table = self.store.rows("findings", columns=_FINDING_COLUMNS).combine_chunks()
-        at = pc.index_in(_flat(table["frame"]), value_set=_flat(frames["id"]))
-        chosen = pc.take(_flat(frames["attempt"]), at)
-        live = pc.fill_null(pc.equal(chosen, _flat(table["attempt"])), False)
+        at = pc.index_in(flat(table["frame"]), value_set=flat(frames["id"]))
+        chosen = pc.take(flat(frames["attempt"]), at)
+        live = pc.fill_null(pc.equal(chosen, flat(table["attempt"])), False)
         table, at = table.filter(live), at.filter(live)
         owner = at.to_numpy(zero_copy_only=False).astype(np.intp)
-        self.ids: np.ndarray = _flat(table["id"]).to_numpy(zero_copy_only=False)
-        self.frame_ids: np.ndarray = _flat(table["frame"]).to_numpy(zero_copy_only=False)
+        self.ids: np.ndarray = flat(table["id"]).to_numpy(zero_copy_only=False)
+        self.frame_ids: np.ndarray = flat(table["frame"]).to_numpy(zero_copy_only=False)
         self.owner = owner
         self.frames = frames
-        self.run = _Texts(_flat(table["run"]))
-        self.found_name = _Texts(_flat(table["name"]).fill_null(UNNAMED))
-        self.name = _Texts(_flat(table["name"]).fill_null(UNNAMED))
-        self.name_source = _Texts(_flat(table["name_source"]))
-        self.nearest_known = _Texts(_flat(table["nearest_known"]))
-        self.score = _numbers(table["score"])
-        self.confidence = _numbers(table["confidence"])
-        self.area = _numbers(table["area"])
-        self.box = np.stack([_numbers(table[c]) for c in ("x0", "y0", "x1", "y1")], axis=1)
-        height, width = _numbers(frames["height"])[owner], _numbers(frames["width"])[owner]
+        self.run = Texts(flat(table["run"]))
+        self.found_name = Texts(flat(table["name"]).fill_null(UNNAMED))
+        self.name = Texts(flat(table["name"]).fill_null(UNNAMED))
+        self.name_source = Texts(flat(table["name_source"]))
+        self.nearest_known = Texts(flat(table["nearest_known"]))
+        self.score = numbers(table["score"])
+        self.confidence = numbers(table["confidence"])
+        self.area = numbers(table["area"])
+        self.box = np.stack([numbers(table[c]) for c in ("x0", "y0", "x1", "y1")], axis=1)
+        height, width = numbers(frames["height"])[owner], numbers(frames["width"])[owner]
         self.image_size = np.stack([height, width], axis=1)
         self.share = self.area / np.maximum(height * width, 1)
-        self.time = _numbers(frames["time"])[owner]
-        self.frame_name = _Texts(_flat(frames["name"]))
+        self.time = numbers(frames["time"])[owner]
+        self.frame_name = Texts(flat(frames["name"]))
         self.frame_codes = self.frame_name.codes[owner]
-        self.camera = _Texts(_flat(frames["camera"]).take(at))
-        self._conditions = _Texts(_flat(frames["conditions"]).take(at))
-        self.place = _Texts(_places(frames).take(at))
-        self.picture = _Texts(_pictures(frames).take(at))
+        self.camera = Texts(flat(frames["camera"]).take(at))
+        self._conditions = Texts(flat(frames["conditions"]).take(at))
+        self.place = Texts(places_of(frames).take(at))
+        self.picture = Texts(pictures_of(frames).take(at))
         self.status = np.zeros(len(self.ids), np.int8)
-        self.assignee = _Texts([""] * len(self.ids))
+        self.assignee = Texts([""] * len(self.ids))
         self._row = None
-        self.cluster = np.full(len(self.ids), -1, np.int32)
+        self._found, self._roots, self._parts = len(self.ids), np.zeros(0, np.intp), {}
         self._place_clusters()
 
     def _take_decisions(self) -> None:
@@ -191,6 +143,10 @@ class Catalogue:
             touched.update(self.decisions.decided())
         states = self.decisions.states(sorted(touched))
         self._states |= states
+        self._cut -= states.keys()
+        self._cut |= {f for f, state in states.items() if state.parts}
+        if self._place_parts():
+            states |= {p: self._states[p] for p in self._parts if p in self._states}
         merged = self.decisions.merged_names()
         if all_names:
             self._rename_all(merged)
@@ -209,6 +165,44 @@ class Catalogue:
         new = [self.name.code(merged.get(word, word)) for word in self.found_name.words]
         self.name.codes = np.array(new, np.int32)[self.found_name.codes] if new else self.name.codes
 
+    def _place_parts(self) -> bool:
+        """Put the parts that hold now behind the store's rows; whether they are others than before."""
+        wanted: dict[str, Mapping[str, Any]] = {}
+        waiting = sorted(f for f in self._cut if f == root_of(f))
+        while waiting:
+            finding = waiting.pop()
+            state = self._states[finding]
+            for number, table in enumerate(state.parts):
+                key = part_id(finding, state.cut, number)
+                wanted[key] = table
+                if key in self._cut:
+                    waiting.append(key)
+        roots = self.rows([root_of(key) for key in wanted])
+        wanted = {key: table for (key, table), row in zip(wanted.items(), roots, strict=True) if row >= 0}
+        if wanted.keys() == self._parts.keys():
+            return False
+        self._parts, self._roots = wanted, roots[roots >= 0]
+        n = self._found
+        pick = np.concatenate([np.arange(n, dtype=np.intp), self._roots])
+        for name in _ARRAYS:
+            setattr(self, name, getattr(self, name)[pick])
+        for name in _TEXTS:
+            column: Texts = getattr(self, name)
+            column.codes = column.codes[pick]
+        self._row = None
+        if wanted:
+            self.ids[n:] = list(wanted)
+            self.area[n:] = [table["area"] for table in wanted.values()]
+            self.box[n:] = [table["box"] for table in wanted.values()]
+            self.share[n:] = self.area[n:] / np.maximum(self.image_size[n:].prod(axis=1), 1)
+            self.status[n:] = 0
+            self.assignee.codes[n:] = self.assignee.code("")
+            merged = self.decisions.merged_names()
+            names = [self.found_name.words[c] for c in self.found_name.codes[n:]]
+            self.name.codes[n:] = [self.name.code(merged.get(name, name)) for name in names]
+        self._place_clusters()
+        return True
+
     def set_clusters(self, clusters: Mapping[str, int]) -> None:
         """Which cluster each finding belongs to; those left out belong to none (−1)."""
         with self._lock:
@@ -221,6 +215,7 @@ class Catalogue:
             rows = self.rows(list(self._clusters))
             good = rows >= 0
             self.cluster[rows[good]] = np.array(list(self._clusters.values()), np.int32)[good]
+            self.cluster[self._found :] = self.cluster[self._roots]
 
     # --- looking up -----------------------------------------------------------------------------------------
 
@@ -259,9 +254,42 @@ class Catalogue:
         kept = self._places.get(space)
         if kept is None or kept[0] is not have or kept[1] is not self.ids:
             at = pc.index_in(pa.array(self.ids, pa.string()), value_set=pa.array(have, pa.string()))
-            places = np.asarray(pc.fill_null(at, -1).to_numpy(zero_copy_only=False), np.intp)
+            places = np.array(pc.fill_null(at, -1).to_numpy(zero_copy_only=False), np.intp)
+            places[self._found :] = places[self._roots]
             self._places[space] = kept = (have, self.ids, places)
         return kept[2]
+
+    def parts_of(self, finding: str) -> list[str]:
+        """The parts that a finding was cut into, where the cut holds."""
+        state = self.state(finding)
+        parts = [part_id(finding, state.cut, n) for n in range(len(state.parts))]
+        return [p for p in parts if p in self._parts]
+
+    def shown(self, finding: str) -> list[str]:
+        """What stands for a finding: itself, or its parts, where they were cut again theirs."""
+        parts = self.parts_of(finding)
+        return [each for p in parts for each in self.shown(p)] if parts else [finding]
+
+    def findings(self, ids: Sequence[str], embeddings: bool = True) -> list[StoredFinding]:
+        """`ResultStore.findings`, of parts too: a part has the vector of its finding."""
+        roots = {f.id: f for f in self.store.findings([root_of(i) for i in ids], embeddings)}
+        out = []
+        for key in ids:
+            root, table = roots.get(root_of(key)), self._parts.get(key)
+            if root is not None and (table is not None or root.id == key):
+                out.append(root if table is None else part_record(root, key, table))
+        return out
+
+    def with_parts(self, found: Sequence[StoredFinding]) -> list[StoredFinding]:
+        """Findings of the run, and behind them all the parts that they were cut into."""
+        out = list(found)
+        for root in found if self._parts else ():
+            waiting = self.parts_of(root.id)
+            while waiting:
+                key = waiting.pop(0)
+                out.append(part_record(root, key, self._parts[key]))
+                waiting += self.parts_of(key)
+        return out
 
     def row(self, finding: str) -> dict[str, Any]:
         """One finding's columns, for a list or a table."""
@@ -328,7 +356,7 @@ class Catalogue:
             by_status = np.bincount(self.status[mask], minlength=len(STATUSES))
             out = {"status": {s: int(n) for s, n in zip(STATUSES, by_status, strict=True)}}
             for key in ("name", "run", "camera", "place"):
-                out[key] = _top(getattr(self, key), mask, names)
+                out[key] = top(getattr(self, key), mask, names)
             return out
 
     def mask(self, where: FindingFilter | None) -> Bool[np.ndarray, " n"]:
@@ -386,48 +414,3 @@ class Catalogue:
             return np.argsort(np.argsort(self.ids, kind="stable"))
         values: np.ndarray = getattr(self, column)
         return np.nan_to_num(values, nan=-np.inf) if column == "time" else values
-
-
-def _flat(column: Any) -> Any:
-    if isinstance(column, pa.ChunkedArray):
-        return (
-            column.chunk(0)
-            if column.num_chunks == 1
-            else pa.concat_arrays(column.chunks)
-            if (column.num_chunks)
-            else pa.array([], column.type)
-        )
-    return column
-
-
-def _numbers(column: Any) -> np.ndarray:
-    return np.asarray(column.to_numpy(), np.float64)
-
-
-def _places(frames: pa.Table) -> Any:
-    """`StoredFrame.place`, for all frames at once."""
-    import json
-
-    lat, lon = _numbers(frames["lat"]), _numbers(frames["lon"])
-    conditions, sequences = frames["conditions"].to_pylist(), frames["sequence"].to_pylist()
-    kept: dict[str, str] = {}
-    out = []
-    for a, b, text, sequence in zip(lat.tolist(), lon.tolist(), conditions, sequences, strict=True):
-        if a == a and b == b:
-            out.append(f"{a:.3f},{b:.3f}")
-            continue
-        if text not in kept:
-            kept[text] = json.loads(text).get("place", "")
-        out.append(kept[text] or sequence)
-    return pa.array(out, pa.string())
-
-
-def _pictures(frames: pa.Table) -> Any:
-    """The hash of the pixels; where an older store has none, the path."""
-    return pc.if_else(pc.equal(_flat(frames["picture"]), ""), _flat(frames["path"]), _flat(frames["picture"]))
-
-
-def _top(column: _Texts, mask: Bool[np.ndarray, " n"], limit: int) -> dict[str, int]:
-    counts = np.bincount(column.codes[mask], minlength=len(column.words))
-    order = np.argsort(-counts, kind="stable")[:limit]
-    return {column.words[i]: int(counts[i]) for i in order if counts[i]}

@@ -107,7 +107,7 @@ def dp_means(
     count = 0
     for first in range(0, n, 256):
         block = vectors[first : first + 256]
-        near = (block @ centres[:count].T).max(axis=1) if count else np.full(len(block), -1.0)
+        near = (block @ centres[:count].T).max(axis=1) if count else np.full(len(block), -np.inf)
         before = count
         for i in np.flatnonzero(near < reach):  # one by one: a new centre must be seen by the next vector
             if count == len(centres):

@@ -56,7 +56,7 @@ class Decision:
     comment: str | None = None
     undoes: int | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
-    """Masks of split, reshape and add; evidence and `forced` of promote."""
+    """Masks of reshape and add; `parts` of split (none: only marked); evidence and `forced` of promote."""
     key: str = ""
     """Appending the same key twice has no effect: a retry is safe. Made if not given."""
     id: int = 0
@@ -85,6 +85,10 @@ class Decision:
         need(self.kind != "comment" or bool((self.comment or "").strip()), "write a comment")
         need(self.kind != "undo" or self.undoes is not None, "say which decision it undoes")
         need(self.kind != "reshape" or "rle" in self.data, "needs data['rle']")
+        parts = self.data.get("parts", ()) if self.kind == "split" else ()
+        need(not parts or len(self.findings) == 1, "parts belong to one finding")
+        need(not parts or len(parts) > 1, "give two parts at least")
+        need(all({"rle", "area", "box"} <= set(p) for p in parts), "each part needs rle, area and box")
         need(self.kind != "add" or {"rle", "frame"} <= set(self.data), "needs data['frame'] and data['rle']")
 
 

@@ -22,6 +22,7 @@ from jaxtyping import Float, Integer
 from clipomaly.records import UNNAMED
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.clusters import Cluster, centred, clusters_of, near_duplicates, votes_of
+from clipomaly.store.parts import root_of
 
 __all__ = ["UNDECIDED", "Match", "Proposal", "group_matches", "propose", "search", "unnamed_clusters"]
 
@@ -66,19 +67,30 @@ def search(
     space: str | None = None,
     leave_out: Collection[str] = (),
 ) -> list[Match]:
-    """The findings nearest to a vector, among those that meet the filter."""
+    """The findings nearest to a vector, among those that meet the filter; for one that was cut, its parts."""
     wanted = limit + len(leave_out)
-    if where is None or where == FindingFilter():
+    own = {root_of(i) for i in leave_out}
+    mask = None if where is None or where == FindingFilter() else catalogue.mask(where)
+    if mask is None:
         found = catalogue.store.similar(vector, wanted, None, space)
     else:
         vectors = catalogue.store.space(space)
         if vectors.in_memory:
             held = vectors.load()
-            rows = catalogue.places_in(vectors.name, held[0])[catalogue.mask(where)]
+            rows = catalogue.places_in(vectors.name, held[0])[mask]
             found = vectors.nearest_of_rows(held, vector, wanted, rows)
         else:
-            found = vectors.nearest(vector, wanted, catalogue.query(where, order="id"))
-    return [Match(i, s) for i, s in found if i not in leave_out][:limit]
+            found = vectors.nearest(vector, wanted, {root_of(str(i)) for i in catalogue.ids[mask]})
+    out = []
+    for root, similarity in found:
+        if root in own:
+            continue
+        parts = catalogue.shown(root)
+        if mask is not None:
+            several = list(dict.fromkeys((root, *parts)))
+            parts = [p for p, row in zip(several, catalogue.rows(several), strict=True) if mask[row]]
+        out += [Match(part, similarity) for part in parts]
+    return out[:limit]
 
 
 def group_matches(catalogue: Catalogue, matches: Sequence[Match], threshold: float = 0.97) -> list[Match]:
@@ -116,7 +128,7 @@ def unnamed_clusters(
     ids = catalogue.query(chosen, order="-score", limit=_MOST_CLUSTERED)
     for space, members in _by_space(catalogue, ids).items():
         have, vectors = catalogue.store.space(space).vectors(members)
-        votes = votes_of(catalogue.store.findings(have.tolist(), embeddings=False))
+        votes = votes_of(catalogue.findings(have.tolist(), embeddings=False))
         out += clusters_of(have.tolist(), vectors, votes, reach=reach, at_least=at_least)
     out.sort(key=lambda c: -len(c.findings))
     return [Cluster(i, c.findings, c.names, c.tightness) for i, c in enumerate(out)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clipomaly.errors import StoreError
 from clipomaly.export.files import write_whole
+from clipomaly.store.parts import root_of
 from clipomaly.store.results import ResultStore
 
 __all__ = ["write_sheet"]
@@ -16,18 +17,18 @@ _SIDE, _LINE, _COLUMNS = 160, 18, 6
 
 
 def write_sheet(store: ResultStore, findings: Sequence[str], lines: Sequence[str], path: Path) -> None:
-    """Write the sheet as JPEG; findings without a small picture get an empty place."""
+    """Write the sheet as JPEG; findings without a small picture get an empty place, parts their finding's."""
     from PIL import Image, ImageDraw
 
     if path.suffix.lower() not in (".jpg", ".jpeg"):
         raise StoreError(f"a contact sheet is a JPEG: call {path} *.jpg")
-    records = {f.id: f for f in store.findings(list(findings), embeddings=False)}
+    records = {f.id: f for f in store.findings([root_of(f) for f in findings], embeddings=False)}
     rows = max(1, -(-len(findings) // _COLUMNS))
     sheet = Image.new("RGB", (_COLUMNS * (_SIDE + 8) + 8, rows * (_SIDE + _LINE + 8) + 8), (24, 26, 28))
     draw = ImageDraw.Draw(sheet)
     for i, (finding, line) in enumerate(zip(findings, lines, strict=True)):
         x, y = 8 + (i % _COLUMNS) * (_SIDE + 8), 8 + (i // _COLUMNS) * (_SIDE + _LINE + 8)
-        record = records.get(finding)
+        record = records.get(root_of(finding))
         if record is not None and record.thumbnail:
             with Image.open(io.BytesIO(store.read_file(record.thumbnail)), formats=("JPEG",)) as picture:
                 picture.thumbnail((_SIDE, _SIDE))

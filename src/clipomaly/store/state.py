@@ -3,6 +3,7 @@
 confirm, rename        confirmed     (rename also gives the name; so may confirm)
 reject, ignore, split  rejected, ignored, split
 assign                 assigned, while nothing else is decided
+split                  with the masks of its parts: these are findings of their own (`parts.py`)
 reshape                confirmed, with another mask
 comment                changes no status
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clipomaly.export.masks import Rle
 
@@ -40,6 +41,10 @@ class FindingState:
     """Who, when, what."""
     rle: Rle | None = None
     """The mask that people gave it."""
+    parts: tuple[Mapping[str, Any], ...] = ()
+    """What it was cut into: `rle`, `area` and `box` of each part."""
+    cut: int = 0
+    """The decision that cut it."""
 
 
 def derive(
@@ -52,6 +57,8 @@ def derive(
     confirmers: set[str] = set()
     comments: list[tuple[str, float, str]] = []
     rle: Rle | None = None
+    parts: tuple[Mapping[str, Any], ...] = ()
+    cut = 0
     for decision in history:
         if decision.id in off or decision.kind == "undo":
             continue
@@ -64,6 +71,7 @@ def derive(
             status = "assigned" if status == "open" else status
             continue
         by, at = decision.who, decision.at
+        parts, cut = tuple(decision.data.get("parts", ())) if decision.kind == "split" else (), decision.id
         if decision.kind in ("confirm", "rename", "reshape"):
             if decision.name and decision.name != name:
                 if name is not None:
@@ -79,4 +87,6 @@ def derive(
             confirmers = set()
     if merged and name is not None and name in merged:
         name = merged[name]
-    return FindingState(status, name, reason, assignee, by, at, frozenset(confirmers), tuple(comments), rle)
+    return FindingState(
+        status, name, reason, assignee, by, at, frozenset(confirmers), tuple(comments), rle, parts, cut
+    )

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Float, Integer
 
 from clipomaly.errors import StoreError
+from clipomaly.store.parts import root_of
 
 if TYPE_CHECKING:
     from clipomaly.store.results import ResultStore
@@ -98,17 +99,17 @@ class VectorSpace:
             return self._held
 
     def vectors(self, ids: Collection[str]) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
-        """The vectors of these findings, in the ids' order as far as they are there."""
+        """The vectors of these findings, in the ids' order as far as there; a part has its finding's."""
         if self.in_memory:
             have, matrix = self.load()
-            at = _places(have, list(ids))
-            at = at[at >= 0]
-            return have[at], matrix[at]
-        found = self.store.findings(list(ids))
-        kept = [f for f in found if f.embedding is not None]
-        if not kept:
+            at = _places(have, [root_of(i) for i in ids])
+            there = at >= 0
+            return np.array(list(ids), object)[there], matrix[at[there]]
+        found = {f.id: f.embedding for f in self.store.findings([root_of(i) for i in ids])}
+        pairs = [(i, v) for i in ids if (v := found.get(root_of(i))) is not None]
+        if not pairs:
             return np.zeros(0, object), np.zeros((0, self.width), np.float32)
-        return np.array([f.id for f in kept], object), np.stack([f.embedding for f in kept])  # type: ignore[misc]
+        return np.array([i for i, _ in pairs], object), np.stack([v for _, v in pairs])
 
     def _update(self) -> None:
         from clipomaly.store.results import _quoted

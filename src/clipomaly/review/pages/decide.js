@@ -36,7 +36,7 @@ export function said(kind, extra, count, label) {
 }
 export function describe(decision) {
   const base = { confirm: decision.name ? `confirmed as ${decision.name}` : "confirmed", rename: `renamed to ${decision.name}`, reject: `rejected: ${REASONS.find(([r]) => r === decision.reason)?.[1] ?? decision.reason}`,
-    ignore: "ignored", assign: `assigned to ${decision.name}`, comment: "commented", split: "marked as several things", undo: "undid a decision", reshape: "corrected the mask" }[decision.kind] ?? decision.kind;
+    ignore: "ignored", assign: `assigned to ${decision.name}`, comment: "commented", split: decision.parts ? `split into ${decision.parts}` : "marked as several things", undo: "undid a decision", reshape: "corrected the mask" }[decision.kind] ?? decision.kind;
   return decision.comment ? `${base}: “${decision.comment}”` : base;
 }
 export function reasonButtons(act) {

@@ -55,7 +55,7 @@ export function filterBar(facets, onChange) {
   bar.replaceChildren(make("div", { class: "row" }, toggle, chips, make("span", { class: "spring" }), total), drawer);
 
   drawer.append(
-    field("Status", select("status", [["open", "open"], ["assigned", "assigned"], ["confirmed", "confirmed"], ["rejected", "rejected"], ["ignored", "ignored"]])),
+    field("Status", select("status", [["open", "open"], ["assigned", "assigned"], ["confirmed", "confirmed"], ["rejected", "rejected"], ["ignored", "ignored"], ["split", "split"]])),
     field("Text in names", input("text", "search")),
     field("Order", select("order", ORDERS.slice(1), ORDERS[0][1])),
     field("Run", select("run", facets.runs.map((r) => [r.id, r.title]))),

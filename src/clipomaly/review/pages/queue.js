@@ -3,12 +3,14 @@
 import { $, alarm, badge, get, keys, live, make, needReviewer, number, open, picture, plural, post, reviewer, rgb, showCounts, small, swatch, toast, when } from "./common.js";
 import { complete, describe, reasonButtons, said, send, undo } from "./decide.js";
 import { filterBar, readFilters, writeFilters } from "./filters.js";
+import { splitter } from "./split.js";
 import { preload, viewer } from "./viewer.js";
 
 const PAGE = 200, AHEAD = 4, LOW = 40;
 let ids = [], at = -1, total = 0, current = null, details = new Map(), gone = new Set(), looking = {}, loading = null, turn = 0, bar, clipFrames = [], clipAt = 0;
 
 const view = viewer({ onOther: (id) => jump(id) });
+const cut = splitter({ view, done: parted, mark: () => act("split") });
 
 function detail(id) {
   let promise = details.get(id);
@@ -54,7 +56,7 @@ async function go(step) {
 
 async function show(index) {
   const id = ids[index], mine = ++turn, started = performance.now();
-  at = index;
+  at = index; cut.end();
   let finding;
   try { finding = await detail(id); } catch (error) {
     if (mine === turn) alarm(`Finding ${id}: ${error.message}`);
@@ -82,6 +84,9 @@ function draw(f) {
   const share = (100 * f.area) / (f.frame.size[0] * f.frame.size[1]);
   $("facts").textContent = `Unknown score ${small(f.score)} · ${plural(f.area, "pixel")} (${share < 0.01 ? "<0.01" : share.toFixed(2)} %)`
     + (f.named_by ? ` · named by ${f.named_by}` : "") + (f.nearest_known ? ` · nearest known class ${f.nearest_known} (${small(f.nearest_similarity)})` : "");
+  const kin = (id, title) => make("button", { type: "button", on: { click: () => jump(id) } }, title);
+  $("family").hidden = !(f.part_of || f.parts.length);
+  $("family").replaceChildren(...(f.part_of ? ["A part of ", kin(f.part_of, "the region as found")] : []), ...(f.parts.length ? [`Split into ${plural(f.parts.length, "part")}: `, ...f.parts.map((id, i) => kin(id, `part ${i + 1}`))] : []));
   $("place").textContent = `${number(at + 1)} of ${number(Math.max(total, ids.length))} · ${f.frame.title}`;
   $("place").title = f.frame.title;
   $("candidates").replaceChildren(f.candidates.length ? make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Name"), make("th", { scope: "col" }, "From"), make("th", { scope: "col", class: "num" }, "Score"), make("th", { scope: "col" }, make("span", { class: "hidden" }, "Take")))),
@@ -153,10 +158,27 @@ async function act(kind, extra = {}) {
   await moved;
 }
 
+// The parts of a region come after it, in place of those that it had before.
+function adopt(id, parts) {
+  const kept = ids.filter((other) => !other.startsWith(`${id}-s`) || parts.some((p) => other === p || other.startsWith(`${p}-s`)));
+  const have = new Set(kept), fresh = parts.filter((p) => !have.has(p));
+  if (!fresh.length && kept.length === ids.length) return;
+  const here = at >= 0 ? ids[at] : null, place = kept.indexOf(id);
+  if (place >= 0) kept.splice(place + 1, 0, ...fresh);
+  ids = kept; at = here == null ? at : ids.indexOf(here);
+  details.clear(); // what else is in the frame has changed
+}
+async function parted(finding, parts, counts) {
+  gone.add(finding.id); showCounts(counts);
+  adopt(finding.id, parts);
+  toast(`Split ${finding.label} into ${parts.length}. Undo with u.`);
+  await show(ids.indexOf(parts[0]));
+}
+
 async function takeBack() {
   const done = await undo();
   if (!done.undone) return toast("You have decided nothing that could be undone.");
-  for (const id of done.undone.findings) { gone.delete(id); details.delete(id); }
+  for (const id of done.undone.findings) { gone.delete(id); details.delete(id); if (done.undone.parts) adopt(id, []); }
   showCounts(done.counts);
   toast(`Undone: ${describe(done.undone)}.`);
   if (done.undone.findings.length) await jump(done.undone.findings[0]);
@@ -168,6 +190,7 @@ function changed(news) {
   for (const row of news.changed) {
     details.delete(row.id);
     if (row.leaves) gone.add(row.id); else gone.delete(row.id);
+    adopt(row.id, row.parts);
     if (row.id === current?.id && row.who !== reviewer()) {
       $("banner").hidden = false; $("banner").textContent = `${row.who}: ${row.text}`;
       detail(row.id).then((f) => { if (current?.id === f.id) { current = f; draw(f); } }, () => {});
@@ -188,7 +211,8 @@ bar = filterBar(session.facets, () => restart());
 const start = restart();
 needReviewer();
 document.querySelector(".reject").append(...reasonButtons((reason) => act("reject", { reason })),
-  make("button", { type: "button", title: "Several things in one region", on: { click: () => act("split") } }, "several ", make("kbd", {}, "p")));
+  make("button", { type: "button", id: "split", title: "Several things in one region: split it", on: { click: () => divide() } }, "split ", make("kbd", {}, "p")));
+function divide() { if (current && !current.parts.length) { view.layer("others", true); cut.begin(current); $("stage").focus(); } else if (current) toast("It is split already: its parts are decided one by one."); }
 const actions = { confirm: () => act("confirm"), rename: () => act("rename"), ignore: () => act("ignore"), assign: () => act("assign"), comment: () => act("comment"), undo: takeBack };
 for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", actions[button.dataset.do]);
 $("next").addEventListener("click", () => go(1)); $("previous").addEventListener("click", () => go(-1));
@@ -197,7 +221,7 @@ const take = (i) => () => { const c = current?.candidates[i]; if (c) act("rename
 keys({
   Decide: [["c Enter", "confirm", actions.confirm], ["r", "rename", actions.rename], ["Shift+1", "confirm as that candidate", take(0)], ["Shift+2", "", take(1)], ["Shift+3", "", take(2)], ["Shift+4", "", take(3)], ["Shift+5", "", take(4)],
     ["1", "reject: a marking", () => act("reject", { reason: "marking" })], ["2", "reject: a shadow", () => act("reject", { reason: "shadow" })], ["3", "reject: a reflection", () => act("reject", { reason: "reflection" })], ["4", "reject: a known class", () => act("reject", { reason: "known-class" })], ["5", "reject: an artefact", () => act("reject", { reason: "artefact" })],
-    ["p", "several things in one region", () => act("split")], ["i", "ignore", actions.ignore], ["a", "assign", actions.assign], ["t", "comment", actions.comment], ["u", "undo my last decision", takeBack]],
+    ["p", "split: several things in one region", divide], ["i", "ignore", actions.ignore], ["a", "assign", actions.assign], ["t", "comment", actions.comment], ["u", "undo my last decision", takeBack]],
   Move: [["j ArrowRight", "next finding", () => go(1)], ["k ArrowLeft", "previous finding", () => go(-1)], ["[", "frame before, in the clip", () => step(-1)], ["]", "frame after, in the clip", () => step(1)], ["/", "filters", () => bar.focus()], ["g", "to the grid", () => { location.href = document.querySelector("[data-filters='/grid']").href; }]],
   Picture: [["m", "mask on or off", () => view.toggle("mask")], ["s", "score map on or off", () => view.toggle("score")], ["o", "other findings on or off", () => view.toggle("others")], ["f", "zoom to the finding", view.focus], ["0", "the whole frame", view.fit], ["+ =", "zoom in", () => view.zoom(1.4)], ["-", "zoom out", () => view.zoom(1 / 1.4)], ["?", "these keys", () => $("help").showModal()]],
 });

@@ -6,7 +6,7 @@ const SHOWN = 1600; // pixels of the longer side that are fetched first; the res
 
 export function viewer({ onOther }) {
   const stage = $("stage"), sheet = $("sheet");
-  let size = [1, 1], scale = 1, x = 0, y = 0, fitted = true, shown = null, neighbour = null;
+  let size = [1, 1], scale = 1, x = 0, y = 0, fitted = true, shown = null, neighbour = null, onLine = null, lineFrom = null;
   const layers = { mask: true, score: false, others: true };
 
   const least = () => Math.min(stage.clientWidth / size[1], stage.clientHeight / size[0]);
@@ -38,17 +38,21 @@ export function viewer({ onOther }) {
   // --- hands
   const fingers = new Map();
   let spread = 0, moved = 0;
+  const spot = (e) => { const edge = stage.getBoundingClientRect(); return [(e.clientX - edge.left - x) / scale, (e.clientY - edge.top - y) / scale]; };
   stage.addEventListener("pointerdown", (e) => {
     if (e.target.closest("button")) return;
-    stage.setPointerCapture(e.pointerId); fingers.set(e.pointerId, [e.clientX, e.clientY]); moved = 0; spread = 0;
+    stage.setPointerCapture(e.pointerId); fingers.set(e.pointerId, [e.clientX, e.clientY]); moved = 0; spread = 0; lineFrom = onLine && spot(e);
   });
   stage.addEventListener("pointermove", (e) => {
     const before = fingers.get(e.pointerId);
     if (!before) return;
     fingers.set(e.pointerId, [e.clientX, e.clientY]);
-    if (fingers.size === 1) {
+    if (fingers.size === 1 && onLine) {
+      if (lineFrom) onLine(lineFrom, spot(e));
+    } else if (fingers.size === 1) {
       x += e.clientX - before[0]; y += e.clientY - before[1]; moved += Math.abs(e.clientX - before[0]) + Math.abs(e.clientY - before[1]); place();
     } else if (fingers.size === 2) {
+      lineFrom = null;
       const [a, b] = [...fingers.values()], now = Math.hypot(a[0] - b[0], a[1] - b[1]), edge = stage.getBoundingClientRect();
       if (spread) zoom(now / spread, (a[0] + b[0]) / 2 - edge.left, (a[1] + b[1]) / 2 - edge.top);
       spread = now;
@@ -60,7 +64,7 @@ export function viewer({ onOther }) {
     const edge = stage.getBoundingClientRect();
     zoom(Math.exp(-Math.sign(e.deltaY) * Math.min(Math.abs(e.deltaY), 100) * 0.003), e.clientX - edge.left, e.clientY - edge.top);
   }, { passive: false });
-  stage.addEventListener("dblclick", (e) => { if (!e.target.closest("button")) { if (fitted) focus(); else fit(); } });
+  stage.addEventListener("dblclick", (e) => { if (!e.target.closest("button") && !onLine) { if (fitted) focus(); else fit(); } });
   new ResizeObserver(() => { if (fitted) fit(); else place(); }).observe(stage);
 
   // --- layers
@@ -72,6 +76,8 @@ export function viewer({ onOther }) {
     for (const name of Object.keys(layers)) $(`show-${name}`).setAttribute("aria-pressed", String(layers[name]));
     $("show-score").disabled = Boolean(shown && !shown.frame.score_map);
   }
+  const layer = (name, on) => { layers[name] = on; draw(); };
+  const drawing = (callback) => { onLine = callback; lineFrom = null; };
   const toggle = (name) => { layers[name] = !layers[name]; draw(); };
   for (const name of Object.keys(layers)) $(`show-${name}`).addEventListener("click", () => toggle(name));
   $("zoom-in").addEventListener("click", () => zoom(1.4)); $("zoom-out").addEventListener("click", () => zoom(1 / 1.4));
@@ -85,6 +91,7 @@ export function viewer({ onOther }) {
     const same = shown?.frame.id === finding.frame.id && neighbour == null;
     shown = finding; neighbour = null; size = finding.frame.size;
     sheet.style.width = `${size[1]}px`; sheet.style.height = `${size[0]}px`;
+    $("cut").setAttribute("viewBox", `0 0 ${size[1]} ${size[0]}`);
     $("frame").alt = `Frame ${finding.frame.title} with the finding ${finding.label}`;
     if (!same) { $("frame").src = picture("frame", finding.frame.id); $("score").removeAttribute("src"); fit(); }
     $("mask").src = picture("mask", finding.id); over($("mask"), finding.mask_box);
@@ -100,7 +107,7 @@ export function viewer({ onOther }) {
     $("frame").src = picture("frame", neighbour ?? shown.frame.id); draw();
     await $("frame").decode().catch(() => {});
   }
-  return { show, showNeighbour, fit, focus, zoom, toggle };
+  return { show, showNeighbour, fit, focus, zoom, toggle, layer, drawing, over };
 }
 
 // What the next finding needs, fetched and decoded before anybody asks for it.
