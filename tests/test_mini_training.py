@@ -201,7 +201,7 @@ def test_rare_classes_are_looked_for(material: Material) -> None:
     plain = replace(material, frame_labels=[np.zeros((120, 200), np.uint8)] * 4)
     assert not plain.rare[0]
     assert maker.material.rare[0] == {10: [2]}
-    assert seen > 140  # one frame in four, three windows in four of it: 56 by chance
+    assert seen > 100  # by chance one frame in six, three windows in four of it: 37
 
 
 def test_further_roads_join_the_real_frames(material: Material, tmp_path: Path) -> None:

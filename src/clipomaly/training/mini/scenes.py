@@ -148,8 +148,9 @@ LAND = (
     "palace",
 )
 
-#: Share of rendered frames among road canvases, where there are any, and of CamVid's among the real ones.
-RENDERED, FROM_CAMVID = 0.35, 0.45
+#: Share of rendered frames among road canvases, where there are any; and of CamVid's, the other drives' and the
+#: further roads' frames among the real ones.
+RENDERED, REAL = 0.35, (0.4, 0.2, 0.4)
 #: Share of road canvases cut around a pixel of a rare class, and what is rare: the share of labelled pixels.
 FOCUS, RARE = 0.35, 0.02
 #: Share of each kind of pasted thing: rendered ones, outlined photographs, outlined and plain small ones,
@@ -182,6 +183,8 @@ class Material:
     """Outlines of things in `pictures`, by picture."""
     cutouts: list[tuple[np.ndarray, np.ndarray, int]] = field(default_factory=list)
     """Rendered unknown things: picture, mask, class."""
+    further: int = 0
+    """Where the further roads begin among `frames`; 0: there are none."""
 
     @cached_property
     def rare(self) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
@@ -196,7 +199,24 @@ class Material:
             labels.append(read_labels(folder / "labels" / (path.stem + ".png")))
         if not images:
             raise DataError(f"{folder}: no road frames; it wants images/NAME.jpg and labels/NAME.png")
-        return replace(self, frames=self.frames + images, frame_labels=self.frame_labels + labels)
+        return replace(
+            self,
+            frames=self.frames + images,
+            frame_labels=self.frame_labels + labels,
+            further=len(self.frames),
+        )
+
+    @cached_property
+    def real(self) -> tuple[tuple[range, ...], np.ndarray]:
+        """The kinds of real frames there are, and the share of each."""
+        further = self.further or len(self.frames)
+        kinds = (
+            range(self.from_camvid),
+            range(self.from_camvid, further),
+            range(further, len(self.frames)),
+        )
+        share = np.array([s if kind else 0.0 for s, kind in zip(REAL, kinds, strict=True)])
+        return kinds, share / share.sum()
 
     def with_rendered(self, folder: Path, wordnet: WordNet) -> Material:
         """This material and the proving ground's packs below a folder: known classes, and unknown things with
@@ -362,6 +382,8 @@ class Canvas:
     image: np.ndarray
     label: np.ndarray
     name: np.ndarray
+    enlarged: float = 1.0
+    """How much the frame was enlarged: what is pasted must not be sharper."""
 
     def tokens(self, patch: int = 8, share: float = 0.6) -> np.ndarray:
         """Name per token where one name covers `share` of it, else −1."""
@@ -451,10 +473,10 @@ class SceneMaker:
                 frame = rare[seek][rng.integers(len(rare[seek]))]
             elif rendered:
                 frame = int(rng.integers(len(m.rendered)))
-            elif rng.random() < FROM_CAMVID or len(m.frames) == m.from_camvid:
-                frame = int(rng.integers(m.from_camvid))
             else:
-                frame = int(rng.integers(m.from_camvid, len(m.frames)))
+                kinds, share = m.real
+                kind = kinds[rng.choice(len(kinds), p=share)]
+                frame = kind[int(rng.integers(len(kind)))]
         if rendered:
             image, label, name = m.rendered[frame], m.rendered_labels[frame], m.rendered_names[frame]
         else:
@@ -483,7 +505,7 @@ class SceneMaker:
             name = cv2.resize(name[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_NEAREST)
         if rng.random() < 0.5:
             image, label, name = image[:, ::-1], label[:, ::-1], name[:, ::-1]
-        return Canvas(*(np.ascontiguousarray(a) for a in (image, label, name)))
+        return Canvas(*(np.ascontiguousarray(a) for a in (image, label, name)), enlarged=w / cw)
 
     def thing(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
         """A thing to paste: its image, its mask and its class."""
@@ -543,8 +565,11 @@ class SceneMaker:
         stretch = np.exp(rng.uniform(-0.2, 0.2))
         h = int(np.clip(image.shape[0] * scale * stretch, 6, H * 0.9))
         w = int(np.clip(image.shape[1] * scale / stretch, 6, W * 0.9))
-        way = way_of(image, h)
-        image = cv2.resize(image, (w, h), interpolation=way).astype(np.float32)
+        if canvas.enlarged > 1.2 and rng.random() < 0.8:  # no sharper than what it stands on
+            coarse = (max(3, round(w / canvas.enlarged)), max(3, round(h / canvas.enlarged)))
+            if coarse[1] < image.shape[0]:
+                image = cv2.resize(image, coarse, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, (w, h), interpolation=way_of(image, h)).astype(np.float32)
         soft = rng.uniform(0.5, 2.0) * min(1.0, size / 40 + 0.2)
         alpha = cv2.resize(mask.astype(np.float32), (w, h), interpolation=way_of(mask, h))
         alpha = cv2.GaussianBlur(alpha, (0, 0), soft)
