@@ -249,6 +249,19 @@ def test_a_folder_in_use_is_neither_overwritten_nor_mixed(masks: Path, tmp_path:
     assert replaced.metrics["locked"]["threshold"] == 0.3
 
 
+def test_a_comparison_is_neither_overwritten_nor_half_made(masks: Path, tmp_path: Path) -> None:
+    out, common = tmp_path / "out", ("evaluate", "folder", "--root", masks)
+    run(*common, "--method", "centre", "--out", out / "max-logit")
+    with pytest.raises(OutputError, match="max-logit holds an evaluation already"):
+        run(*common, "--methods", "centre,max-logit", "--out", out)
+    assert not (out / "centre").exists()  # said before the first method ran
+    with pytest.raises(OutputError, match="evaluation of a single method"):
+        run(*common, "--methods", "centre", "--out", out / "max-logit")
+    run(*common, "--methods", "centre", "--out", out)
+    with pytest.raises(OutputError, match="comparison of methods already"):
+        run(*common, "--methods", "entropy", "--out", out)
+
+
 def test_a_set_without_anomalies_says_so_and_keeps_the_rest(tmp_path: Path) -> None:
     save(tmp_path / "images" / "a.png", np.zeros((*SIZE, 3), np.uint8))
     save(tmp_path / "labels_masks" / "a.png", np.zeros(SIZE, np.uint8))

@@ -154,7 +154,8 @@ def test_the_corridor_is_the_road_and_what_stands_on_it(tmp_path: Path) -> None:
 def test_things_are_found_where_a_flagged_region_touches_them(tmp_path: Path) -> None:
     flagged = np.zeros(SIZE, bool)
     flagged[10, 4] = True
-    one, two = things_of(things_sample(tmp_path), flagged, {1: "box", 2: None})
+    sample = things_sample(tmp_path)
+    one, two = things_of(sample, sample.instances(), flagged, {1: "box", 2: None})
     assert (one["found"], one["flagged_share"], one["true_name"], one["name"]) == (1, 0.0625, "crate", "box")
     assert (two["found"], two["name"]) == (0, "")
     near, far = smallest_by_range([one, two])

@@ -27,7 +27,7 @@ from clipomaly.export import files as files_module
 from clipomaly.export.files import TEMPORARY_SUFFIX, safe_path, write_whole
 from clipomaly.export.frames import FrameWriter
 from clipomaly.export.masks import decode_rle, encode_rle, region_polygons, region_rle
-from clipomaly.export.overlay import finding_text, place_boxes, render_overlay
+from clipomaly.export.overlay import finding_text, place_boxes, render_overlay, render_overlays
 from clipomaly.export.palette import UNNAMED_COLOR, entered_color, palette
 from clipomaly.export.png import encode_png
 from clipomaly.export.results import finished, read_results
@@ -203,6 +203,15 @@ def test_unknown_pixels_without_a_finding_are_marked() -> None:
     grey = np.full((200, 600, 3), 180, np.uint8)
     out = render_overlay(grey, p, palette(p.names, 2, ROAD)).astype(int)
     assert np.all(np.sign(out[105, 450] - 180) == np.sign(np.array(UNNAMED_COLOR) - 180))
+
+
+def test_names_on_a_thumbnail_are_as_large_as_on_a_picture_of_its_size() -> None:
+    p = prediction((720, 1280), ((500, 300, 300, 250),))
+    _, little = render_overlays(np.full((720, 1280, 3), 128, np.uint8), p, palette(p.names, 2, ROAD))
+    assert little.shape == (270, 480, 3)
+    rows = np.flatnonzero((little > 230).all(axis=2).sum(axis=1) > 40)  # the rims of the box around a name
+    assert rows.size >= 2
+    assert 18 <= rows[-1] - rows[0] <= 130
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 40), (48, 64), (5, 3000), (900, 3)])

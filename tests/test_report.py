@@ -119,13 +119,14 @@ def test_thumbnails_are_small_and_go_to_the_highest_scores(tmp_path: Path) -> No
     assert [f["name"] for f in data["frames"] if f["thumbnail"]] == ["f4", "f5"]
     raw = base64.b64decode(data["frames"][5]["thumbnail"].removeprefix("data:image/jpeg;base64,"))
     picture = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape[1] <= 360
+    assert picture.shape[1] <= 480
     assert not any(f["thumbnail"] for f in data_of(build_report(tmp_path, embed=0))["frames"])
 
 
-def test_an_overlay_that_is_gone_does_not_stop_the_report(tmp_path: Path) -> None:
+def test_pictures_that_are_gone_do_not_stop_the_report(tmp_path: Path) -> None:
     run(tmp_path, result("a", [("moose", 0.7)]), result("b", []))
     (tmp_path / "a.overlay.jpg").unlink()
+    (tmp_path / ".preview" / "a.overlay.jpg").unlink()
     data = data_of(build_report(tmp_path))
     assert data["frames"][0]["thumbnail"] is None
     assert data["frames"][1]["thumbnail"].startswith("data:image/jpeg;base64,")

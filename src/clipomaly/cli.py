@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -59,7 +59,18 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)
     except KeyboardInterrupt:
-        sys.exit("clipomaly: stopped; finished frames are written, --resume goes on from here")
+        _stopped()
+    except SystemExit as ended:
+        if ended.code == 130:  # what typer makes of Ctrl+C, without a word
+            _stopped()
+        raise
+
+
+def _stopped() -> NoReturn:
+    resumable = sys.argv[1:2] in (["segment"], ["evaluate"])
+    how = "; finished frames are written, --resume goes on from here" if resumable else ""
+    print(f"clipomaly: stopped{how}", file=sys.stderr)
+    sys.exit(130)
 
 
 def _without_options(group: typer.Typer) -> None:
@@ -223,7 +234,10 @@ def fit(
 @with_settings
 def evaluate(
     settings: Settings,
-    dataset: Annotated[str, typer.Argument(help="Data set; docs/evaluation.md lists them.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(help="Data set, such as proving-ground, road-anomaly; docs/evaluation.md lists all."),
+    ],
     root: Annotated[
         Path | None, typer.Option(help="Folder of the data set; proving-ground comes with the package.")
     ] = None,

@@ -21,7 +21,7 @@ from clipomaly.evaluate.figures import FIGURES, Figure, lookup
 from clipomaly.evaluate.folder import RunFolder
 from clipomaly.evaluate.report import HTML, write_comparison, write_report
 from clipomaly.evaluate.result import Evaluation
-from clipomaly.evaluate.run import advice_on, evaluate, open_methods, open_plain, open_subject
+from clipomaly.evaluate.run import advice_on, check_folder, evaluate, open_methods, open_plain, open_subject
 from clipomaly.evaluate.shown import pictures_of_run
 
 __all__ = ["Request", "print_figures", "progress_bar", "run_evaluate"]
@@ -58,15 +58,25 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
     methods = request.methods or (settings.method,)
     if not all(methods):
         raise ConfigError("--methods is a list such as clipomaly,centre: one of its names is empty")
+    if request.methods:
+        RunFolder.check_comparison(request.out, request.existing)
     pipelines = open_methods(settings, methods, subject)
+    jobs = [
+        (
+            pipeline,
+            request.out / pipeline.settings.method if request.methods else request.out,
+            open_plain(pipeline) if request.naming_cost else None,
+        )
+        for pipeline in pipelines
+    ]
+    for pipeline, out, plain in jobs:
+        check_folder(pipeline, subject, out, request.existing, plain)
     advice = [note for p in pipelines if (note := advice_on(subject, p)) is not None]
     for notice in dict.fromkeys([*advice, *(n for p in pipelines for n in p.notices)]):
         console.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
     evaluations = []
     with progress_bar(console, len(subject.samples) * len(pipelines)) as step:
-        for pipeline in pipelines:
-            out = request.out / pipeline.settings.method if request.methods else request.out
-            plain = open_plain(pipeline) if request.naming_cost else None
+        for pipeline, out, plain in jobs:
             evaluation, folder = evaluate(
                 pipeline, subject, out, existing=request.existing, step=step, plain=plain
             )

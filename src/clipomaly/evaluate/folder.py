@@ -48,6 +48,17 @@ class RunFolder:
         self.finished = False
         self.resumed = 0
         """Frames that were there already."""
+        self.check(folder, identity, existing)
+        if (folder / RUN).is_file() and existing == "resume":
+            self.finished = (folder / METRICS).is_file()
+            return
+        shutil.rmtree(folder / MAPS, ignore_errors=True)
+        (folder / METRICS).unlink(missing_ok=True)
+        write_whole(folder / RUN, to_json(dict(identity)).encode())
+
+    @classmethod
+    def check(cls, folder: Path, identity: Mapping[str, Any], existing: str) -> None:
+        """OutputError where a folder holds something that is not to be written over; changes nothing."""
         run = folder / RUN
         if not run.is_file() and (folder / METRICS).is_file() and existing != "replace":
             raise OutputError(
@@ -58,14 +69,21 @@ class RunFolder:
                 f"{folder} holds an evaluation already: --resume goes on with it, --overwrite replaces it"
             )
         if run.is_file() and existing == "resume":
-            self._check(run, identity)
-            self.finished = (folder / METRICS).is_file()
-            return
-        shutil.rmtree(folder / MAPS, ignore_errors=True)
-        (folder / METRICS).unlink(missing_ok=True)
-        write_whole(run, to_json(dict(identity)).encode())
+            cls._same(run, identity)
 
-    def _check(self, run: Path, identity: Mapping[str, Any]) -> None:
+    @classmethod
+    def check_comparison(cls, folder: Path, existing: str) -> None:
+        """The same for the folder above those of several methods."""
+        if (folder / RUN).is_file():
+            raise OutputError(f"{folder} holds the evaluation of a single method: choose another --out")
+        if (folder / METRICS).is_file() and existing == "refuse":
+            raise OutputError(
+                f"{folder} holds a comparison of methods already: --resume goes on with it or adds methods, "
+                "--overwrite replaces it"
+            )
+
+    @staticmethod
+    def _same(run: Path, identity: Mapping[str, Any]) -> None:
         try:
             before = json.loads(run.read_text("utf-8"))
         except ValueError as error:
@@ -73,13 +91,14 @@ class RunFolder:
         changed = settings_that_differ(before.get("settings"), identity.get("settings"))
         if changed:
             raise OutputError(
-                f"{self.folder} was made with other settings: {changed}. Choose another --out, or --overwrite"
+                f"{run.parent} was made with other settings: {changed}. Choose another --out, or --overwrite"
             )
         for key, now in identity.items():
             if key != "settings" and before.get(key) != now:
+                was, is_now = ("none" if value is None else value for value in (before.get(key), now))
                 raise OutputError(
-                    f"{self.folder} was made with another {key.replace('_', ' ')} ({before.get(key)}, "
-                    f"now {now}): choose another --out, or --overwrite"
+                    f"{run.parent} was made with another {key.replace('_', ' ')} ({was}, "
+                    f"now {is_now}): choose another --out, or --overwrite"
                 )
 
     def path(self, name: str) -> Path:

@@ -6,7 +6,7 @@ Colours are those of Okabe and Ito, told apart with any colour vision; lines dif
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +33,13 @@ def plots_available() -> bool:
 
 
 @contextmanager
-def _figure(columns: int, size: tuple[float, float]) -> Iterator[tuple[Any, Any, Any]]:
-    """Axes side by side, and a function that yields the SVG; no window, no global state left changed."""
+def _figure(
+    columns: int, size: tuple[float, float], left: float = 0.6
+) -> Iterator[tuple[Any, Any, Callable[[], str]]]:
+    """Axes side by side, and a function that yields the SVG; no window, no global state left changed.
+
+    Margins are fixed, in inches: a layout engine would draw everything three times to find them.
+    """
     try:
         import matplotlib
         from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -49,13 +54,17 @@ def _figure(columns: int, size: tuple[float, float]) -> Iterator[tuple[Any, Any,
         "axes.spines.right": False,
         "axes.grid": True,
         "grid.alpha": 0.25,
+        "axes.titley": 1.0,  # not looked for among the ticks
         "legend.framealpha": 0.9,  # readable over curves
         "legend.edgecolor": "none",
     }
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=size)
         FigureCanvasSVG(figure)
-        axes = figure.subplots(1, columns, squeeze=False)[0]
+        (width, height), gap = size, 0.75
+        margins = {"left": left / width, "right": 1 - 0.15 / width, "bottom": 0.55 / height}
+        margins |= {"top": 1 - 0.35 / height, "wspace": gap * columns / (width - left - 0.15 - gap)}
+        axes = figure.subplots(1, columns, squeeze=False, gridspec_kw=margins)[0]
 
         def svg() -> str:
             text = io.StringIO()
@@ -140,7 +149,8 @@ def histogram_svg(evaluation: Evaluation) -> str | None:
 
 def intervals_svg(rows: Sequence[tuple[str, float, tuple[float, float]]], title: str) -> str:
     """Differences with their intervals; 0 is marked."""
-    with _figure(1, (10.5, 0.9 + 0.34 * len(rows))) as (_, (axes,), svg):
+    left = 0.3 + 0.075 * max(len(name) for name, *_ in rows)  # inches a letter
+    with _figure(1, (10.5, 0.9 + 0.34 * len(rows)), left) as (_, (axes,), svg):
         for i, (_, value, (low, high)) in enumerate(rows):
             decided = low > 0 or high < 0
             axes.plot([low, high], [i, i], color=_COLOURS[0], lw=2, solid_capstyle="butt")

@@ -38,6 +38,7 @@ from clipomaly.records import Finding, Frame
 __all__ = [
     "Subject",
     "advice_on",
+    "check_folder",
     "evaluate",
     "open_methods",
     "open_plain",
@@ -157,6 +158,14 @@ def open_plain(pipeline: Pipeline) -> Pipeline | None:
     return Pipeline(settings, encoder=pipeline.encoder, vocabulary=pipeline.vocabulary)
 
 
+def check_folder(
+    pipeline: Pipeline, subject: Subject, out: Path, existing: str, plain: Pipeline | None = None
+) -> None:
+    """OutputError where `out` holds another evaluation: known before the first method runs."""
+    classes = class_map(set_vocabulary(subject.dataset, subject.samples), pipeline.vocabulary)
+    RunFolder.check(out, _identity(pipeline, subject, None if classes is None else plain), existing)
+
+
 def evaluate(
     pipeline: Pipeline,
     subject: Subject,
@@ -256,7 +265,7 @@ def _process(
             named.number: answer_of(judged_finding(prediction.findings, named)) for named in truth.named
         }
         called = {number: names[0] if names else None for number, names in answers.items()}
-        info["things"] = things_of(sample, prediction.unknown & (label != 255), called)
+        info["things"] = things_of(sample, truth.numbers, prediction.unknown & (label != 255), called)
     return KeptFrame(prediction.score, truth.anomaly, prediction.unknown, rows, info)
 
 

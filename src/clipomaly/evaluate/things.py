@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt16
 
 from clipomaly.data.samples import Sample
 from clipomaly.metrics.bootstrap import share_interval
@@ -25,10 +25,12 @@ SIZES = (0.0, 0.1, 0.3, 1.0, 100.0)
 
 
 def things_of(
-    sample: Sample, flagged: Bool[np.ndarray, "H W"], names: Mapping[int, str | None]
+    sample: Sample,
+    numbers: UInt16[np.ndarray, "H W"] | None,
+    flagged: Bool[np.ndarray, "H W"],
+    names: Mapping[int, str | None],
 ) -> list[dict[str, Any]]:
-    """One entry a thing that shows in a frame; `names` is what each was called, by number."""
-    numbers = sample.instances()
+    """One entry a thing that shows; `numbers` says where it is, `names` what each was called."""
     if numbers is None or not sample.measures:
         return []
     size = np.bincount(numbers.ravel())

@@ -47,6 +47,8 @@ class Truth:
     """The anomalies whose names are known."""
     corridor: Bool[np.ndarray, "H W"] | None = None
     """Where one drives, and the things that stand there; where it is known."""
+    numbers: UInt16[np.ndarray, "H W"] | None = None
+    """Numbers of things, where the set has them."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def class_map(own: str | None, vocabulary: Vocabulary) -> ClassMap | None:
 def truth_of(sample: Sample, label: UInt8[np.ndarray, "H W"] | None, classes: ClassMap | None) -> Truth:
     """The truth of one frame from its labels."""
     if label is None or classes is None:
-        return Truth(label, named=_named(sample, label))
+        return Truth(label, named=_named(sample, label, sample.instances()))
     table = np.full(256, LEFT_OUT, np.int16)
     table[: len(classes.table)] = classes.table
     own = sample.classes()
@@ -99,11 +101,11 @@ def truth_of(sample: Sample, label: UInt8[np.ndarray, "H W"] | None, classes: Cl
         known[label == 1] = classes.n_known
         known[label == 255] = LEFT_OUT
     anomaly = np.where(known == LEFT_OUT, 255, known == classes.n_known).astype(np.uint8)
-    numbers = sample.instances() if sample.measures or sample.things else None
+    numbers = sample.instances()
     corridor = None
-    if numbers is not None:
+    if numbers is not None and (sample.measures or sample.things):
         corridor = _corridor(np.isin(known, classes.driven), anomaly == 1, numbers)
-    return Truth(anomaly, known, _named(sample, anomaly), corridor)
+    return Truth(anomaly, known, _named(sample, anomaly, numbers), corridor, numbers)
 
 
 def _corridor(
@@ -124,8 +126,9 @@ def _corridor(
     return out
 
 
-def _named(sample: Sample, anomaly: UInt8[np.ndarray, "H W"] | None) -> tuple[Named, ...]:
-    numbers = sample.instances()
+def _named(
+    sample: Sample, anomaly: UInt8[np.ndarray, "H W"] | None, numbers: UInt16[np.ndarray, "H W"] | None
+) -> tuple[Named, ...]:
     if numbers is not None:
         return tuple(Named(name, numbers == number, number) for number, name in sample.things.items())
     if len(sample.names) != 1:  # with several, which region bears which name is not said

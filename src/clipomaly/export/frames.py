@@ -225,7 +225,7 @@ class FrameWriter:
         root = self.out_dir.resolve()
         name = row["frame"]
         targets = [self.out_dir / f for f in row["files"].values()]
-        targets += [self.out_dir / PREVIEWS / f"{name}.{kind}.jpg" for kind in ("frame", "score")]
+        targets += [self.out_dir / PREVIEWS / f"{name}.{kind}.jpg" for kind in ("frame", "score", "overlay")]
         for target in targets:
             if target.resolve().is_relative_to(root):
                 target.unlink(missing_ok=True)

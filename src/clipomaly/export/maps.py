@@ -14,14 +14,16 @@ from jaxtyping import Float, UInt8, UInt16
 
 from clipomaly.errors import OutputError
 from clipomaly.export.files import safe_path, write_whole
-from clipomaly.export.overlay import render_overlay
+from clipomaly.export.overlay import render_overlays
 from clipomaly.export.png import encode_png
 from clipomaly.records import Prediction, Result
 
-__all__ = ["PREVIEWS", "write_frame"]
+__all__ = ["PREVIEWS", "THUMBNAIL", "write_frame"]
 
-#: Small pictures for the report: the frame and its score map, since the sources may be gone by then.
+#: Small pictures for the report: the frame and its score map, since the sources may be gone by then, and the
+#: thumbnail of its overlay.
 PREVIEWS = ".preview"
+THUMBNAIL = ".overlay.jpg"
 _PREVIEW_SIDE = 960
 
 
@@ -65,7 +67,9 @@ def write_frame(
 
     lane = pool.submit(write_score) if pool is not None else None
     try:
-        write_whole(paths["overlay"], _jpeg(render_overlay(frame.image, prediction, colors), 90))
+        overlay, thumbnail = render_overlays(frame.image, prediction, colors)
+        write_whole(paths["overlay"], _jpeg(overlay, 90))
+        write_whole(safe_path(previews, frame.name, THUMBNAIL), _jpeg(thumbnail, 80))
         write_whole(paths["labels"], _labels(prediction, colors))
         write_whole(paths["unknown"], encode_png(prediction.unknown.view(np.uint8) * np.uint8(255)))
         write_whole(safe_path(previews, frame.name, ".frame.jpg"), _jpeg(_small(frame.image), 82))

@@ -17,11 +17,14 @@ from clipomaly.export.palette import UNNAMED_COLOR, entered_color
 from clipomaly.export.text import fit_text, line_height, text_coverage, text_width
 from clipomaly.records import Finding, Prediction
 
-__all__ = ["finding_text", "place_boxes", "render_overlay"]
+__all__ = ["finding_text", "place_boxes", "render_overlay", "render_overlays"]
 
 _TINT = 0.28  # of a known class's colour
 _SMALL = 480  # pixels: pictures smaller than this are shown enlarged, so that names can be read
 _LONGEST = 65000  # JPEG's limit is 65535
+_THUMBNAIL = 480  # pixels of its longer side: what a card of the report shows
+_THUMBNAIL_TEXT = 17
+_THUMBNAIL_NAMES = 5
 
 Box = tuple[int, int, int, int]
 
@@ -45,6 +48,13 @@ def render_overlay(
 
     `colors` holds one colour for each of the prediction's names.
     """
+    return render_overlays(image, prediction, colors)[0]
+
+
+def render_overlays(
+    image: UInt8[np.ndarray, "H W 3"], prediction: Prediction, colors: Sequence[tuple[int, int, int]]
+) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "_ _ 3"]]:
+    """The overlay, and a thumbnail with a few names at its own size: shrunk ones cannot be read."""
     import cv2
 
     height, width = image.shape[:2]
@@ -65,8 +75,30 @@ def render_overlay(
         cv2.drawContours(out, d.contours, -1, (255, 255, 255), line + 1, cv2.LINE_8)
     for d, finding in zip(drawn, prediction.findings, strict=True):
         cv2.drawContours(out, d.contours, -1, _color(finding), max(1, line - 1), cv2.LINE_8)
+    little = _thumbnail(out, prediction.findings, drawn)
     _write_names(out, prediction.findings, drawn, size)
-    return out
+    return out, little
+
+
+def _thumbnail(out: np.ndarray, findings: Sequence[Finding], drawn: Sequence[_Drawn]) -> np.ndarray:
+    import cv2
+
+    height, width = out.shape[:2]
+    share = min(1.0, _THUMBNAIL / max(height, width))
+    step = max(1, int(0.5 / share))  # every n-th pixel first: averaging over all takes long
+    size = (max(1, round(width * share)), max(1, round(height * share)))
+    little = cv2.resize(out[::step, ::step], size, interpolation=cv2.INTER_AREA)
+    order = sorted(range(len(findings)), key=lambda i: -findings[i].region.score * findings[i].region.area)
+    shown = order[:_THUMBNAIL_NAMES]
+    scaled = [
+        _Drawn(
+            [(c * share).astype(np.int32) for c in drawn[i].contours],
+            tuple(round(v * share) for v in drawn[i].box),  # type: ignore[arg-type]
+        )
+        for i in shown
+    ]
+    _write_names(little, [findings[i] for i in shown], scaled, _THUMBNAIL_TEXT)
+    return little
 
 
 def _color(finding: Finding) -> tuple[int, int, int]:

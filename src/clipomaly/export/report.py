@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from clipomaly.errors import DataError
-from clipomaly.export.files import whole_file
+from clipomaly.export.files import safe_path, whole_file
 from clipomaly.export.frames import RUN
-from clipomaly.export.maps import PREVIEWS
+from clipomaly.export.maps import PREVIEWS, THUMBNAIL
 from clipomaly.export.palette import UNNAMED_COLOR, entered_color
 from clipomaly.export.results import read_results
 from clipomaly.records import UNNAMED
@@ -27,7 +27,6 @@ __all__ = ["REPORT", "build_report"]
 
 REPORT = "report.html"
 _MARK = "/*DATA*/"
-_THUMBNAIL_WIDTH = 360
 
 
 def build_report(out_dir: str | Path, *, embed: int = 300) -> Path:
@@ -44,7 +43,7 @@ def build_report(out_dir: str | Path, *, embed: int = 300) -> Path:
             b'{"run":' + _json(run) + b',"unnamed":' + _json([UNNAMED, UNNAMED_COLOR]) + b',"frames":['
         )
         for i, row in enumerate(read_results(folder)):
-            thumbnail = _thumbnail(folder / row["files"]["overlay"]) if i in inside else None
+            thumbnail = _thumbnail(folder, row) if i in inside else None
             file.write((b",\n" if i else b"\n") + _json(_compact(row, thumbnail)))
         file.write(b"\n]}" + after.encode())
     return path
@@ -109,21 +108,10 @@ def _json(value: Any) -> bytes:
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029").encode()
 
 
-def _thumbnail(overlay: Path) -> str | None:
-    """A small JPEG as a data address; None when the overlay is gone."""
-    import cv2
-    import numpy as np
-
+def _thumbnail(folder: Path, row: Mapping[str, Any]) -> str | None:
+    """A small JPEG as a data address; None when it is gone, or the run was made before there were any."""
     try:
-        data = np.frombuffer(overlay.read_bytes(), np.uint8)
+        data = safe_path(folder / PREVIEWS, row["frame"], THUMBNAIL).read_bytes()
     except OSError:
         return None
-    picture = cv2.imdecode(data, cv2.IMREAD_REDUCED_COLOR_2)  # half the size, decoded in a third of the time
-    if picture is None:
-        return None
-    height, width = picture.shape[:2]
-    share = min(1.0, _THUMBNAIL_WIDTH / width)
-    size = (max(1, round(width * share)), max(1, round(height * share)))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    packed = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
-    return "data:image/jpeg;base64," + base64.b64encode(packed.tobytes()).decode()
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()

@@ -47,6 +47,7 @@ __all__ = [
 SIOU_THRESHOLDS: Final = np.linspace(0.25, 0.75, 11)
 SIOU_THRESHOLDS.flags.writeable = False
 _T: Final = SIOU_THRESHOLDS.size
+_STRIP: Final = 1 << 16  # pixels counted at once
 
 
 @dataclass(frozen=True)
@@ -142,16 +143,23 @@ def _pairs(
     true_map: np.ndarray, predicted_map: np.ndarray, n_true: int, n_predicted: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How many pixels each pair of components shares, backgrounds among them: true, predicted, pixels."""
-    codes = true_map.reshape(-1) if n_true * n_predicted < 1 << 31 else true_map.reshape(-1).astype(np.int64)
-    codes = codes * codes.dtype.type(n_predicted)
-    codes += predicted_map.reshape(-1)
-    if n_true * n_predicted <= 1 << 20:  # counted while the table is small, else sorted
-        table = np.bincount(codes, minlength=1)
+    true_map, predicted_map = true_map.reshape(-1), predicted_map.reshape(-1)
+    n_pairs = n_true * n_predicted
+    if n_pairs <= 1 << 20:  # counted while the table is small, in strips that stay in the cache; else sorted
+        table = np.zeros(n_pairs, np.int64)
+        step = _STRIP if n_pairs <= _STRIP // 8 else true_map.size
+        for start in range(0, true_map.size, step):
+            part = slice(start, start + step)
+            table += np.bincount(
+                true_map[part] * np.int32(n_predicted) + predicted_map[part], minlength=n_pairs
+            )
         distinct = np.flatnonzero(table)
         shared = table[distinct]
     else:
+        codes = true_map.astype(np.int64) * n_predicted + predicted_map
         distinct, shared = np.unique(codes, return_counts=True)
-    return *np.divmod(distinct.astype(np.int64), n_predicted), shared  # type: ignore[return-value]
+    k, p = np.divmod(distinct, n_predicted)
+    return k, p, shared
 
 
 def _sum(at: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:

@@ -24,7 +24,8 @@ import numpy as np
 from jaxtyping import Float, Integer, Num, Shaped
 
 from clipomaly.errors import MetricError
-from clipomaly.metrics.pages import OrderedScores, keys_of, spans
+from clipomaly.metrics.keys import keys_of
+from clipomaly.metrics.pages import OrderedScores, spans
 from clipomaly.metrics.pixel import MEMORY, PixelMetrics, pixel_metrics
 
 __all__ = ["ProCounts", "aupro", "aupro_of", "image_metrics", "region_row"]

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from clipomaly.errors import MetricError
+from clipomaly.metrics.keys import keys_of, scores_of
 
 _PIECE = 1 << 18  # pixels put in page order at once: the radix pass stays in the cache, three times as fast
 _BATCH = 1 << 21  # … where pages are so many that pieces would be cut too finely to be read again quickly
@@ -28,47 +29,6 @@ _DENSE = 1 << 15  # entries from which counting beats sorting inside a page
 _SPAN = 1 << 16  # entries up to which neighbouring pages are read together
 
 Pairs = tuple[np.ndarray, np.ndarray]  # distinct keys, ascending, and their counts
-
-
-# --- order-preserving keys ---------------------------------------------------------------------------------
-
-
-def keys_of(scores: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Unsigned integers in the order of the scores; −0.0 and 0.0 share one."""
-    with np.errstate(over="ignore"):  # refused just below
-        exact = scores.astype(dtype, copy=False)
-    if not np.isfinite(exact).all():
-        bad = int(np.count_nonzero(~np.isfinite(scores)))
-        if bad == 0:
-            raise MetricError(f"scores exceed {dtype}: count them with PixelCounts(np.float64)")
-        raise MetricError(
-            f"{bad} scores are not finite (NaN or infinity): repair the method, or mark them 255"
-        )
-    if not np.can_cast(scores.dtype, dtype, "safe") and not np.array_equal(exact, scores):
-        raise MetricError(
-            f"scores of type {scores.dtype} do not fit {dtype} exactly: round them yourself with"
-            f" scores.astype(np.{dtype}); PixelCounts(np.float64) keeps pixel metrics exact"
-        )
-    plain = exact + dtype.type(0)  # −0.0 + 0.0 is 0.0
-    signed, unsigned = (np.int32, np.uint32) if dtype.itemsize == 4 else (np.int64, np.uint64)
-    flip = plain.view(signed) >> signed(8 * dtype.itemsize - 1)  # all ones where negative
-    key = plain.view(unsigned)
-    key ^= flip.view(unsigned) | unsigned(1 << (8 * dtype.itemsize - 1))
-    return key
-
-
-def scores_of(keys: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """The inverse of `keys_of`."""
-    unsigned = np.uint32 if dtype.itemsize == 4 else np.uint64
-    top = unsigned(1 << (8 * dtype.itemsize - 1))
-    keys = keys.astype(unsigned)
-    return np.where(keys & top, keys ^ top, ~keys).view(dtype)
-
-
-def next_above(scores: np.ndarray) -> np.ndarray:
-    """The next representable number above each score."""
-    with np.errstate(over="ignore"):  # above the largest finite number lies infinity, which flags nothing
-        return np.nextafter(scores, scores.dtype.type(np.inf))
 
 
 # --- one class of pixels -----------------------------------------------------------------------------------

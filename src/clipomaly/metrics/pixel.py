@@ -28,7 +28,8 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from clipomaly.errors import MetricError
-from clipomaly.metrics.pages import OrderedScores, keys_of, next_above, spans
+from clipomaly.metrics.keys import keys_of, next_above
+from clipomaly.metrics.pages import OrderedScores, spans
 
 __all__ = [
     "IGNORE",

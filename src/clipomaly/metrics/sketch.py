@@ -19,11 +19,12 @@ import numpy as np
 from jaxtyping import Float, Int, Num, Shaped, UInt32
 
 from clipomaly.errors import MetricError
-from clipomaly.metrics.pages import keys_of, scores_of
+from clipomaly.metrics.keys import keys_of, scores_of
 
 __all__ = ["FROM_FALLING", "FrameSketches", "ap_of", "auroc_of", "f1_best_of", "falling", "fpr95_of"]
 
 _CODES = 1 << 20
+_STRIP = 1 << 16  # pixels counted at once
 
 
 class FrameSketches:
@@ -114,9 +115,14 @@ def _keys(scores: np.ndarray) -> np.ndarray:
 
 def _sparse(keys: np.ndarray) -> np.ndarray:
     """Occupied codes and their counts, [2, k]: counted from the lowest on, so that the table stays small."""
-    codes = keys >> np.uint32(12)
-    lowest = codes.min(initial=np.uint32(_CODES))
-    table = np.bincount(codes - lowest)
+    if not keys.size:
+        return np.empty((2, 0), np.int64)
+    lowest = keys.min() >> np.uint32(12)
+    table = np.zeros(int((keys.max() >> np.uint32(12)) - lowest) + 1, np.int64)
+    step = _STRIP if table.size <= _STRIP else keys.size
+    for start in range(0, keys.size, step):
+        codes = (keys[start : start + step] >> np.uint32(12)) - lowest
+        table += np.bincount(codes, minlength=table.size)
     occupied = np.flatnonzero(table)
     return np.stack([occupied + int(lowest), table[occupied]])
 
