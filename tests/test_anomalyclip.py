@@ -356,6 +356,26 @@ def test_the_graph_names_no_file_of_this_machine(exported):
     assert b"clipomaly/" not in graph
 
 
+def test_operators_of_the_runtime_and_standard_ones_give_the_same(exported):
+    """Attention in one operator of ONNX Runtime; with standard ones a graph that other runtimes read."""
+    onnx = pytest.importorskip("onnx")
+    standard = exported.parent / "standard"
+    run_export_anomalyclip(
+        ExportRequest(str(exported.parent / "clip"), "words", standard, operators="standard")
+    )
+    domains = {
+        folder.name: {
+            node.domain for node in onnx.load(folder / "model.onnx", load_external_data=False).graph.node
+        }
+        for folder in (exported, standard)
+    }
+    assert domains == {"words": {"", "com.microsoft"}, "standard": {""}}
+    for image in pictures((64, 48), (33, 70)):
+        ours, theirs = (AnomalyGraph(folder).read(image) for folder in (exported, standard))
+        np.testing.assert_allclose(ours.map, theirs.map, atol=2e-6)
+        assert ours.abnormal == pytest.approx(theirs.abnormal, abs=2e-6)
+
+
 def test_mini_with_fine_patches_is_read_at_half_the_stride(tmp_path):
     from dataclasses import replace
 

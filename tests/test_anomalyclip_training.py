@@ -192,3 +192,28 @@ def test_measured_figures_tell_good_from_bad():
     assert best["auroc"] == best["aupro"] == best["image auroc abnormal"] == 100
     assert best["pictures"] == 12
     assert measure(centre_map, pictures, windows=False)["auroc"] < 90
+
+
+def test_pictures_that_cannot_be_learned_from_leave_nothing_behind(clip, tmp_path):
+    from clipomaly.training.anomalyclip.run import train_prompts
+
+    (tmp_path / "empty" / "images").mkdir(parents=True)
+    (tmp_path / "empty" / "masks").mkdir()
+    for data in (str(tmp_path / "nowhere"), str(tmp_path / "empty"), "synthetic:few", "synthetic:1"):
+        with pytest.raises((ConfigError, DataError)):
+            train_prompts(str(clip), data, tmp_path / "out", recipe())
+        assert not (tmp_path / "out").exists(), data
+
+
+def test_few_pictures_give_a_model_without_a_threshold(clip, tmp_path):
+    """None of these names is held back, so there is nothing to measure a threshold on."""
+    from clipomaly.training.anomalyclip.run import train_prompts
+
+    notes = []
+    train_prompts(str(clip), "synthetic:3", tmp_path / "out", recipe(epochs=1), note=notes.append)
+    assert any("clipomaly calibrate" in n for n in notes)
+    assert not (tmp_path / "out" / "thresholds.json").exists()
+    assert "no threshold" in (tmp_path / "out" / "README.md").read_text()
+    own = load_settings(overrides={"method": "anomalyclip", "fitted": str(tmp_path / "out")})
+    opened = open_method(own, VOCABULARY)
+    assert any("otsu" in n for n in opened.notices)

@@ -318,3 +318,75 @@ def test_unknown_layers_are_refused(tmp_path: Path) -> None:
         open_tower(str(folder), ("3",))
     with pytest.raises(ConfigError, match="trunk8"):
         open_tower("mini", ("trunk4",))
+
+
+def test_thresholds_are_calibrated_on_other_frames(trained: Trained, tmp_path: Path) -> None:
+    """Every score at once, for every vocabulary; refused for another flow."""
+    from clipomaly.commands.calibrate import run_calibrate
+    from clipomaly.data.images import read_image
+
+    frames, file = pictures(tmp_path / "ordinary", 3), tmp_path / "thresholds.json"
+    base = {"method": "flowclas", "fitted": str(trained.folder)}
+    run_calibrate(load_settings(overrides=base), [str(tmp_path / "ordinary")], 0.05, file)
+    for policy in ("released", "jacobian", "log", "nll", "head"):
+        own = load_settings(overrides={**base, "thresholds": str(file), "flow_score": policy})
+        method, _ = open_flowclas(own)
+        threshold = method.calibrated(VOCABULARY)
+        assert threshold is not None
+        above = np.mean([(method.score_map(read_image(p), VOCABULARY) > threshold).mean() for p in frames])
+        assert 0.03 < above <= 0.05
+        assert threshold == method.calibrated(load_vocabulary("cityscapes"))
+        assert method.predict([read_image(frames[0])], VOCABULARY)[0].threshold == threshold
+    table = file.read_text().replace(FlowFolder(trained.folder).fingerprint, "0" * 16)
+    file.write_text(table)
+    other, _ = open_flowclas(load_settings(overrides={**base, "thresholds": str(file)}))
+    assert other.calibrated(VOCABULARY) is None
+    assert "model_hash" in other.why_uncalibrated()
+    assert "clipomaly calibrate --method flowclas" in other.why_uncalibrated()
+
+
+def test_a_run_on_another_network_is_not_gone_on_with(material: tuple[Path, Data], tmp_path: Path) -> None:
+    """New weights under the same name: neither cached features nor a checkpoint of the old ones count."""
+    _, data = material
+    out, tiny = tmp_path / "out", tiny_segmenter(tmp_path / "tiny.onnx")
+    recipe = Recipe(segmenter=str(tiny), flow_steps=1, steps=2, batch=2)
+    train_flow(recipe, data, out, every=2)
+    kept = {p: p.read_bytes() for p in sorted(out.glob("*.*"))}
+    model = onnx.load(tiny)
+    model.graph.initializer[0].raw_data = bytes(len(model.graph.initializer[0].raw_data))
+    onnx.save(model, str(tiny))
+    with pytest.raises(ConfigError, match=r"another recipe \(network\)"):
+        train_flow(recipe, data, out, every=2)
+    with pytest.raises(ConfigError, match=r"another recipe \(layers, flow_steps, network\)"):
+        train_flow(Recipe(segmenter=str(tiny), flow_steps=2, layers=("f1",), steps=2, batch=2), data, out)
+    assert {p: p.read_bytes() for p in sorted(out.glob("*.*"))} == kept  # nothing was touched
+    (out / "checkpoint.pt").write_bytes(b"cut")
+    with pytest.raises(ConfigError, match="is damaged: delete it"):
+        train_flow(recipe, data, out)
+    (out / "checkpoint.pt").unlink()
+    train_flow(recipe, data, out, every=2)
+    assert len(list((out / "cache").glob("train-*"))) == 2
+
+
+def test_what_cannot_be_trained_on_leaves_nothing_behind(material: tuple[Path, Data], tmp_path: Path) -> None:
+    from clipomaly.commands.train_flowclas import run_train_flowclas
+    from clipomaly.errors import ClipomalyError
+
+    _, data = material
+    frames = [str(p.parent) for p in data.frames[:1]]
+    (tmp_path / "empty").mkdir()
+    wrong = [
+        {"outliers": tmp_path / "empty"},
+        {"outliers": tmp_path / "nowhere"},
+        {"model": str(tmp_path / "nomodel")},
+        {"segmenter": str(tmp_path / "none.onnx")},
+        {"layers": "99"},
+        {"crop": 3.0},
+        {"temperature": 0.0},
+        {"rate": 0.0},
+        {"alpha": -1.0},
+    ]
+    for given in wrong:
+        with pytest.raises(ClipomalyError):
+            run_train_flowclas(frames, tmp_path / "out", **given)
+        assert not (tmp_path / "out").exists(), given

@@ -416,6 +416,10 @@ def export_anomalyclip(
         Literal["square", "keep"], typer.Option(help="Squeeze pictures into a square, or keep their shape.")
     ] = "square",
     sigma: Annotated[float, typer.Option(min=0, help="Blur of the map in pixels of the read picture.")] = 4.0,
+    operators: Annotated[
+        Literal["onnxruntime", "standard"],
+        typer.Option(help="Use an operator of ONNX Runtime for attention, or standard ones alone."),
+    ] = "onnxruntime",
 ) -> None:
     """Turn a CLIP and prompts of AnomalyCLIP into one ONNX graph: picture in, map and image score out.
 
@@ -423,7 +427,8 @@ def export_anomalyclip(
     """
     from clipomaly.commands.train_anomalyclip import ExportRequest, run_export_anomalyclip
 
-    run_export_anomalyclip(ExportRequest(model, prompts, out, revision, side, aspect, sigma))
+    request = ExportRequest(model, prompts, out, revision, side, aspect, sigma, operators)
+    run_export_anomalyclip(request)
 
 
 @train_app.command("anomalyclip")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +21,9 @@ from clipomaly.export.files import write_whole
 from clipomaly.maths.grids import upsample
 from clipomaly.maths.scores import SCORES
 from clipomaly.maths.threshold import calibrate
+from clipomaly.methods.anomalyclip import AnomalyCLIP
 from clipomaly.methods.clipomaly import Clipomaly
-from clipomaly.methods.flowclas import ANY_VOCABULARY
+from clipomaly.methods.flowclas import ANY_VOCABULARY, FlowCLAS
 from clipomaly.metrics.pixel import PixelCounts
 from clipomaly.pipeline import Pipeline
 from clipomaly.records import Frame
@@ -78,12 +79,13 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
     if isinstance(method, Clipomaly):
         values = calibrate_scores(method, vocabulary, counted(), fpr)
     else:
-        maps = (method.score_map(f.image, vocabulary) for f in counted())
-        if settings.method == "flowclas":  # its score is of the picture alone, and one of several
-            place, score = ANY_VOCABULARY, str(getattr(method, "score", method.name))
+        if isinstance(method, FlowCLAS | AnomalyCLIP):  # their scores are of the picture alone
+            place = ANY_VOCABULARY
+        if isinstance(method, FlowCLAS):
+            values = _exactly((method.every_score(f.image) for f in counted()), fpr)
         else:
-            score = method.name
-        values = {score: _exactly(maps, fpr)}
+            maps = ({method.name: method.score_map(f.image, vocabulary)} for f in counted())
+            values = _exactly(maps, fpr)
     thresholds = Thresholds(
         model=pipeline.provenance.get("model", settings.method),
         conditions=method.conditions(),
@@ -112,12 +114,13 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
         )
 
 
-def _exactly(maps: Iterable[Float[np.ndarray, "H W"]], fpr: float) -> float:
-    """The threshold of scores of any range."""
-    counts = PixelCounts()
-    for score in maps:
-        counts.add(score, np.zeros(score.shape, np.uint8))
-    return counts.threshold_at_fpr(fpr)
+def _exactly(maps: Iterable[Mapping[str, Float[np.ndarray, "H W"]]], fpr: float) -> dict[str, float]:
+    """The thresholds of scores of any range, by name."""
+    counts: dict[str, PixelCounts] = {}
+    for scores in maps:
+        for name, score in scores.items():
+            counts.setdefault(name, PixelCounts()).add(score, np.zeros(score.shape, np.uint8))
+    return {name: count.threshold_at_fpr(fpr) for name, count in counts.items()}
 
 
 def _beside(old: Thresholds, new: Thresholds) -> Thresholds:

@@ -26,13 +26,15 @@ class ExportRequest:
     side: int | None = None
     aspect: str = "square"
     sigma: float = 4.0
+    operators: str = "onnxruntime"
+    """`onnxruntime`: its own operator for attention; `standard`: a graph that other runtimes read too."""
 
 
 def run_train_anomalyclip(
     model: str, data: str, out: Path, given: Mapping[str, Any], *, resume: bool = False
 ) -> None:
     """Learn prompts and write their folder; `given` are fields of the recipe, None where not given."""
-    from clipomaly.training.anomalyclip.run import PromptRecipe, train_prompts
+    from clipomaly.training.anomalyclip.run import STATE_FILE, PromptRecipe, train_prompts
 
     console = Console(stderr=True)
 
@@ -45,7 +47,13 @@ def run_train_anomalyclip(
     values = {k: v for k, v in given.items() if v is not None}
     if "defects" in values:
         values["defects"] = _numbers(values["defects"])
-    folder = train_prompts(model, data, out, PromptRecipe(**values), resume=resume, note=say, track=tracked)
+    recipe = PromptRecipe(**values)
+    try:
+        folder = train_prompts(model, data, out, recipe, resume=resume, note=say, track=tracked)
+    except KeyboardInterrupt:
+        if (out / STATE_FILE).is_file():
+            say("stopped: the same line with --resume goes on after the last epoch")
+        raise
     Console().print(f"{folder}  (run it: --method anomalyclip --fitted {folder})", soft_wrap=True)
 
 
@@ -66,6 +74,7 @@ def run_export_anomalyclip(request: ExportRequest) -> None:
     depth = len(hf.vision_model.encoder.layers)
     policy = policy_of(spec, depth, published=published, sigma=request.sigma)
     tower = LocalTower(hf, spec, policy).eval()
+    tower.fused = request.operators == "onnxruntime"
     request.out.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         if request.prompts == "words":

@@ -27,7 +27,7 @@ from clipomaly.config import Settings
 from clipomaly.encoders.prompts import bank_of_vocabulary
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError
-from clipomaly.maths.flow import mean_over_layers
+from clipomaly.maths.flow import POLICIES, mean_over_layers
 from clipomaly.maths.grids import upsample
 from clipomaly.methods.backbones import Reading, class_order
 from clipomaly.methods.flow_folder import FlowFolder, LayerMaps, Layers
@@ -86,6 +86,14 @@ class FlowCLAS:
         layers = self.folder.features.read(image)
         return full_size_score(self.folder.run(layers), layers, self.score, self.folder.config.mean_volume)
 
+    def every_score(self, image: Image) -> dict[str, Float[np.ndarray, "H W"]]:
+        """The map of each score that this flow has, from one pass: what thresholds are calibrated on."""
+        config = self.folder.config
+        names = (*POLICIES, "head") if config.outlier_exposure else POLICIES
+        layers = self.folder.features.read(image)
+        ran = self.folder.run(layers)
+        return {name: full_size_score(ran, layers, name, config.mean_volume) for name in names}
+
     def conditions(self) -> dict[str, object]:
         """What a calibrated threshold depends on."""
         return {"model_hash": self.folder.fingerprint, "long_side": self.folder.config.long_side}
@@ -101,7 +109,8 @@ class FlowCLAS:
         reason = None if self.thresholds is None else self.thresholds.mismatch(self.conditions())
         return (
             f"no calibrated threshold for flowclas with the score {self.score} "
-            f"({reason or 'the folder carries none'}): train the flow anew, or use --threshold otsu"
+            f"({reason or 'the folder carries none'}): run `clipomaly calibrate --method flowclas` on "
+            "ordinary frames, or use --threshold otsu"
         )
 
     @cached_property

@@ -23,9 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 from clipomaly.encoders.anomalyclip.folder import PathPolicy
-from clipomaly.encoders.attention import VARIANTS
 from clipomaly.encoders.seam import EncoderSpec
-from clipomaly.encoders.transformers import run_block
 from clipomaly.errors import MissingExtra, ModelError
 
 try:
@@ -53,6 +51,7 @@ class LocalTower(nn.Module):
             raise ModelError(f"AnomalyCLIP needs a CLIP with a class token; {spec.name} is a {spec.kind}")
         self.vision, self.projection = model.vision_model, model.visual_projection
         self.policy = policy
+        self.fused = True  # of graphs: see `attend`
         config = self.vision.config
         self.token = int(config.patch_size)
         self.side = int(config.image_size) // self.token
@@ -76,10 +75,10 @@ class LocalTower(nn.Module):
             queries = 1 if i == len(layers) else None
             reads = i <= policy.read_layers[-1]
             if i >= policy.first_dual and reads:
-                local, x = both_paths(layer, x if local is None else local, x, queries)
+                local, x = both_paths(layer, x if local is None else local, x, queries, self.fused)
             else:
                 # A layer read before the V-V path starts needs all its tokens.
-                x = run_block(layer, x, VARIANTS["vanilla"], queries=None if reads else queries)
+                x = trained_path(layer, x, None if reads else queries, self.fused)
             if i in policy.read_layers:
                 kept.append((x if local is None else local)[:, 1:])
         if detail is not None:
@@ -122,23 +121,43 @@ class LocalTower(nn.Module):
         return tokens, h, w, detail
 
 
-def both_paths(layer: Any, local: Tensor, x: Tensor, queries: int | None) -> tuple[Tensor, Tensor]:
+def both_paths(
+    layer: Any, local: Tensor, x: Tensor, queries: int | None, fused: bool = False
+) -> tuple[Tensor, Tensor]:
     """One layer on the V-V path and on the trained path, which share norm and values."""
     attention = layer.self_attn
     y = layer.layer_norm1(x)
-
-    def heads(linear: nn.Module, rows: Tensor) -> Tensor:
-        return linear(rows).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
-
-    def joined(mixed: Tensor) -> Tensor:
-        return attention.out_proj(mixed.transpose(1, 2).flatten(2))
-
-    v = heads(attention.v_proj, y)
-    local = local + joined(F.scaled_dot_product_attention(v, v, v))
-    q = heads(attention.q_proj, y if queries is None else y[:, :queries])
-    k = heads(attention.k_proj, y)
-    x = (x if queries is None else x[:, :queries]) + joined(F.scaled_dot_product_attention(q, k, v))
+    v = attention.v_proj(y)
+    local = local + attention.out_proj(attend(v, v, v, attention.num_heads, fused))
+    first = slice(None, queries)
+    q, k = attention.q_proj(y[:, first]), attention.k_proj(y)
+    x = x[:, first] + attention.out_proj(attend(q, k, v, attention.num_heads, fused))
     return local, x + layer.mlp(layer.layer_norm2(x))
+
+
+def trained_path(layer: Any, x: Tensor, queries: int | None, fused: bool = False) -> Tensor:
+    """One layer as it was trained; only the first `queries` rows if asked."""
+    attention = layer.self_attn
+    y = layer.layer_norm1(x)
+    first = slice(None, queries)
+    q, k, v = attention.q_proj(y[:, first]), attention.k_proj(y), attention.v_proj(y)
+    x = x[:, first] + attention.out_proj(attend(q, k, v, attention.num_heads, fused))
+    return x + layer.mlp(layer.layer_norm2(x))
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, fused: bool) -> Tensor:
+    """softmax(s · q kᵀ) v by heads: [b, n, D] each.
+
+    `fused` writes ONNX Runtime's own operator into a graph, which never holds an n × n matrix; without it
+    the graph has standard operators alone.
+    """
+    if fused and torch.onnx.is_in_onnx_export():
+        name = "com.microsoft::MultiHeadAttention"
+        return torch.onnx.ops.symbolic(
+            name, (q, k, v), {"num_heads": heads}, dtype=q.dtype, shape=q.shape, version=1
+        )
+    split = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k, v))
+    return F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
 
 
 class AnomalyModel(nn.Module):

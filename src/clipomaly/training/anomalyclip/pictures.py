@@ -20,7 +20,7 @@ from clipomaly.data.industrial import inspection_samples
 from clipomaly.errors import ConfigError, DataError
 from clipomaly.training.anomalyclip.synthetic import synthetic_picture
 
-__all__ = ["Picture", "cut_windows", "is_held", "read_pictures"]
+__all__ = ["Picture", "check_source", "cut_windows", "is_held", "read_pictures"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +46,24 @@ def read_pictures(
         yield from cut_windows(picture, windows, seed)
 
 
+def check_source(source: str, defects: tuple[int, ...] = ()) -> None:
+    """Say what is wrong with a source, before anything is computed."""
+    if source.startswith("synthetic:"):
+        _count(source)
+    elif not inspection_samples(source, defects):
+        raise DataError(f"{source} holds no picture: check the folder's layout (docs/methods/anomalyclip.md)")
+
+
+def _count(source: str) -> int:
+    count = source.partition(":")[2]
+    if not count.isdecimal() or int(count) < 2:
+        raise ConfigError(f"--data {source!r} is not valid: write synthetic:COUNT, such as synthetic:400")
+    return int(count)
+
+
 def _read(source: str, defects: tuple[int, ...], seed: int) -> Iterator[Picture]:
     if source.startswith("synthetic:"):
-        count = source.partition(":")[2]
-        if not count.isdecimal() or int(count) < 2:
-            raise ConfigError(f"--data {source!r} is not valid: write synthetic:COUNT, such as synthetic:400")
-        for index in range(int(count)):
+        for index in range(_count(source)):
             yield Picture(f"synthetic{index:05d}", *synthetic_picture(seed, index))
         return
     for sample in inspection_samples(source, defects):

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from clipomaly.data.industrial import inspection_samples
 from clipomaly.encoders.anomalyclip.folder import (
     ANY_VOCABULARY,
     PROMPTS_FILE,
@@ -30,7 +29,7 @@ from clipomaly.errors import ConfigError, DataError, MissingExtra, OutputError
 from clipomaly.maths.threshold import calibrate
 from clipomaly.thresholds import Thresholds
 from clipomaly.training.anomalyclip.curve import draw_curve, write_row
-from clipomaly.training.anomalyclip.pictures import Picture, is_held, read_pictures
+from clipomaly.training.anomalyclip.pictures import Picture, check_source, is_held, read_pictures
 
 try:
     import torch
@@ -48,6 +47,7 @@ __all__ = ["PictureVectors", "PromptRecipe", "learn", "train_prompts"]
 
 STATE_FILE = "state.pt"
 CURVE_FILE = "curve.csv"
+THRESHOLDS_FILE = "thresholds.json"
 #: Vectors of this many bytes are kept in memory; with more, each epoch makes them anew.
 _KEPT_BYTES = 3 << 30
 Note = Callable[[str], None]
@@ -99,10 +99,9 @@ def train_prompts(
     track: Callable[..., Iterable] = lambda items, *_a, **_k: items,
 ) -> Path:
     """Train, export, calibrate; the folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    state_path = out / STATE_FILE
-    if state_path.is_file() and not resume:
+    if (out / STATE_FILE).is_file() and not resume:
         raise OutputError(f"{out} holds a training: go on with --resume, or choose another --out")
+    check_source(data, recipe.defects)
     folder = MINI_FOLDER if model == "mini" else checkpoint_folder(model)
     # A folder is called by its own name: where it lies says nothing, and is nobody's business.
     hf, spec = open_checkpoint(folder, name=folder.name if Path(model).is_dir() else model)
@@ -113,7 +112,13 @@ def train_prompts(
         hf, spec, folder, length=recipe.length, depth=recipe.depth, tokens=recipe.tokens, seed=recipe.seed
     )
     config = config_of(spec, tower, prompts=f"learned on {Path(data).name}", side=recipe.side)
+    out.mkdir(parents=True, exist_ok=True)
     sets = PictureVectors(tower, config, data, recipe, track)
+    if not sets.held:
+        note(
+            "no picture is held back (every tenth is, by its name), so the folder will carry no threshold: "
+            "give more pictures, or make one with `clipomaly calibrate`"
+        )
     identity = {"model": spec.fingerprint, "data": Path(data).name, **asdict(recipe), "epochs": 0}
     learn(prompts, sets, out, recipe, identity, note)
     save_prompts(out / PROMPTS_FILE, prompts, spec.fingerprint)
@@ -129,8 +134,10 @@ def train_prompts(
     }
     worst = write_graph(AnomalyModel(tower, vectors), replace(config, training=training), out)
     note(f"model.onnx differs from torch by at most {worst:.1e}")
-    thresholds = _calibrate(out, config, data, recipe, track)
-    (out / "thresholds.json").write_text(thresholds.to_json(), "utf-8")
+    thresholds = _calibrate(out, config, data, recipe, track) if sets.held else None
+    (out / THRESHOLDS_FILE).unlink(missing_ok=True)  # of a run before, for another graph
+    if thresholds is not None:
+        (out / THRESHOLDS_FILE).write_text(thresholds.to_json(), "utf-8")
     (out / "README.md").write_text(_card(config, recipe, sets, thresholds), "utf-8")
     return out
 
@@ -166,8 +173,6 @@ class PictureVectors:
     ) -> None:
         self.tower, self.config = tower, config
         self._data, self._recipe = data, recipe
-        if not data.startswith("synthetic:"):
-            inspection_samples(data, recipe.defects)  # says what is wrong before anything is computed
         self._kept: dict[int, _Vectors] | None = {}
         self.learn: list[int] = []
         self.held: list[int] = []
@@ -309,7 +314,15 @@ def _calibrate(out: Path, config: AnomalyConfig, data: str, recipe: PromptRecipe
     )
 
 
-def _card(config: AnomalyConfig, recipe: PromptRecipe, sets: PictureVectors, thresholds: Thresholds) -> str:
+def _card(
+    config: AnomalyConfig, recipe: PromptRecipe, sets: PictureVectors, thresholds: Thresholds | None
+) -> str:
+    threshold = "no threshold: no picture was held back"
+    if thresholds is not None:
+        threshold = (
+            f"threshold {thresholds.values[ANY_VOCABULARY]['anomalyclip']:.6f}: {recipe.fpr:.2%} of the good "
+            f"pixels of {thresholds.frames} held-back pictures lie above"
+        )
     lines = [
         f"# AnomalyCLIP prompts for {config.name}",
         "",
@@ -319,8 +332,7 @@ def _card(config: AnomalyConfig, recipe: PromptRecipe, sets: PictureVectors, thr
         f"- recipe: {json.dumps(asdict(recipe))}",
         f"- layers read: {config.policy.read_layers}, V-V path from layer {config.policy.first_dual}",
         f"- picture side {config.side}, blur σ {config.policy.sigma} pixels, τ {config.policy.temperature}",
-        f"- threshold {thresholds.values[ANY_VOCABULARY]['anomalyclip']:.6f}: {recipe.fpr:.2%} of the good "
-        f"pixels of {thresholds.frames} held-back pictures lie above",
+        f"- {threshold}",
         "- terms: those of the model and of the pictures",
         "",
         "Use: `clipomaly segment PICTURES --method anomalyclip --fitted THIS-FOLDER`",

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from clipomaly.training.flow.cache import Cache
 from clipomaly.training.flow.heads import Flows, Passed
 from clipomaly.training.flow.losses import balanced_sample, info_nce, negative_log_likelihood, outlier_loss
 
-__all__ = ["Recipe", "fit_flows", "mean_volumes", "step_losses", "validate"]
+__all__ = ["Recipe", "Run", "fit_flows", "mean_volumes", "read_checkpoint", "step_losses", "validate"]
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,44 @@ class Recipe:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Run:
+    """Where a run writes, and what it hangs on besides the recipe."""
+
+    out: Path
+    exposed: bool
+    """Whether there are things to paste."""
+    network: str
+    """Fingerprint of the frozen network: a flow belongs to the features that it was trained on."""
+
+    def identity(self, recipe: Recipe) -> dict[str, object]:
+        """What must be the same for a run to go on."""
+        return {**asdict(recipe), "exposed": self.exposed, "network": self.network}
+
+
+def read_checkpoint(run: Run, recipe: Recipe) -> dict[str, Any] | None:
+    """The state of a stopped run of this recipe; none where there is no checkpoint."""
+    path = run.out / "checkpoint.pt"
+    if not path.is_file():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True)
+        other = [k for k, v in run.identity(recipe).items() if state["recipe"].get(k) != v]
+    except Exception as error:  # cut short, of another kind: the library raises many
+        raise ConfigError(f"{path} is damaged: delete it and train anew") from error
+    if other:
+        raise ConfigError(
+            f"{run.out} holds a run of another recipe ({', '.join(other)}): give another --out, or delete "
+            f"{path}"
+        )
+    return state
+
+
 def fit_flows(
     recipe: Recipe,
     widths: Sequence[int],
     caches: dict[str, Cache],
-    out: Path,
-    exposed: bool,
+    run: Run,
     say: Callable[[str], object],
     every: int,
 ) -> tuple[Flows, list[dict[str, float]]]:
@@ -73,15 +106,11 @@ def fit_flows(
             return (step + 1) / warm
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, recipe.steps - warm)))
 
-    checkpoint = out / "checkpoint.pt"
+    checkpoint, exposed = run.out / "checkpoint.pt", run.exposed
     history: list[dict[str, float]] = []
     first, best, best_ap = 0, None, -1.0
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
-        if state["recipe"] != {**asdict(recipe), "exposed": exposed}:
-            raise ConfigError(
-                f"{out} holds a run of another recipe: give another --out, or delete {checkpoint}"
-            )
+    state = read_checkpoint(run, recipe)
+    if state is not None:
         flows.load_state_dict(state["flows"])
         optimiser.load_state_dict(state["optimiser"])
         first, history, best, best_ap = state["step"], state["history"], state["best"], state["best_ap"]
@@ -120,7 +149,7 @@ def fit_flows(
         if reached > best_ap or best is None:
             best_ap, best = reached, {k: v.clone() for k, v in flows.state_dict().items()}
         state = {
-            "recipe": {**asdict(recipe), "exposed": exposed},
+            "recipe": run.identity(recipe),
             "flows": flows.state_dict(),
             "optimiser": optimiser.state_dict(),
             "step": step + 1,
@@ -130,7 +159,7 @@ def fit_flows(
         }
         torch.save(state, checkpoint.with_suffix(".part"))
         checkpoint.with_suffix(".part").replace(checkpoint)
-        _write_history(out, history)
+        _write_history(run.out, history)
         left = (time.monotonic() - started) / (step + 1 - first) * (recipe.steps - step - 1)
         shown = ", ".join(f"{k} {v:.3g}" for k, v in row.items() if k != "step")
         say(f"step {step + 1} of {recipe.steps} ({left / 60:.0f} min left): {shown}")

@@ -23,14 +23,15 @@ import numpy as np
 
 from clipomaly.data.images import read_image
 from clipomaly.data.sources import list_sources
+from clipomaly.encoders.folder import fingerprint_files
 from clipomaly.errors import DataError
-from clipomaly.maths.flow import POLICIES
 from clipomaly.maths.threshold import calibrate
-from clipomaly.methods.flow_folder import CONFIG_FILE, FlowConfig, FlowFolder, FrozenFeatures
-from clipomaly.methods.flowclas import ANY_VOCABULARY, FlowCLAS, full_size_score
+from clipomaly.methods.flow_folder import CONFIG_FILE, MODEL_FILE, FlowConfig, FlowFolder, FrozenFeatures
+from clipomaly.methods.flowclas import ANY_VOCABULARY, FlowCLAS
+from clipomaly.segmenters.closed import open_segmenter
 from clipomaly.thresholds import Thresholds
 from clipomaly.training.flow.cache import Cache, cache_key, fill_cache
-from clipomaly.training.flow.fit import Recipe, fit_flows, mean_volumes, validate
+from clipomaly.training.flow.fit import Recipe, Run, fit_flows, mean_volumes, read_checkpoint, validate
 from clipomaly.training.flow.graphs import copy_segmenter, write_flow, write_tower
 from clipomaly.training.flow.pastes import list_cutouts
 from clipomaly.training.flow.report import write_card, write_curves
@@ -92,12 +93,11 @@ def train_flow(
     every: int | None = None,
 ) -> Trained:
     """Run all stages; what is there already is kept."""
-    out.mkdir(parents=True, exist_ok=True)
-    config, differences = _frozen(recipe, out, say)
-    features = FrozenFeatures(out, config)
     cutouts = list_cutouts(data.outliers) if data.outliers is not None else []
     if data.outliers is not None and len(cutouts) < 2:
         raise DataError(f"{data.outliers} holds too few things to paste: give some dozens of pictures")
+    config, differences, run = _frozen(recipe, out, bool(cutouts), say)
+    features = FrozenFeatures(out, config)
     # Every fifth thing is kept for the held-apart frames: nothing pasted there was ever trained on.
     apart = cutouts[::5]
     shown = [c for i, c in enumerate(cutouts) if i % 5]
@@ -109,13 +109,12 @@ def train_flow(
     filled: dict[str, Cache] = {}
     for name, (frames, things, versions, seed) in caches.items():
         step = _counter(f"features of {name} frames", len(frames) * versions, say)
-        key = cache_key(config.name, config.layers, config.long_side, versions, seed, frames, len(things))
+        names = tuple(c.name for c in things)
+        key = cache_key(run.network, config.layers, config.long_side, versions, seed, frames, names)
         filled[name] = fill_cache(
             out / "cache" / f"{name}-{key}", frames, features, things, versions=versions, seed=seed, step=step
         )
-    flows, history = fit_flows(
-        recipe, config.widths, filled, out, bool(cutouts), say, every or max(1, recipe.steps // 6)
-    )
+    flows, history = fit_flows(recipe, config.widths, filled, run, say, every or max(1, recipe.steps // 6))
     scores = validate(flows, filled["held"]) if cutouts else {}
     policies = {k: v["ap"] for k, v in scores.items()}
     best = max(policies, key=lambda k: policies[k]) if policies else "nll"
@@ -158,17 +157,31 @@ def _counter(what: str, total: int, say: Callable[[str], object]) -> Callable[[]
     return step
 
 
-def _frozen(recipe: Recipe, out: Path, say: Callable[[str], object]) -> tuple[FlowConfig, dict[str, float]]:
-    """`model.onnx`, and what is known of the features before training."""
+def _frozen(
+    recipe: Recipe, out: Path, exposed: bool, say: Callable[[str], object]
+) -> tuple[FlowConfig, dict[str, float], Run]:
+    """`model.onnx`, and what is known of the features before training.
+
+    Nothing in the folder is touched where it holds a run of another recipe or another network.
+    """
     common: dict[str, Any] = {"steps": recipe.flow_steps}
     if recipe.segmenter is not None:
         path = Path(recipe.segmenter)
+        open_segmenter(path)  # says what is wrong with it
+        run = Run(out, exposed, fingerprint_files([path]))
+        read_checkpoint(run, recipe)
+        out.mkdir(parents=True, exist_ok=True)
         names, widths = copy_segmenter(path, out, recipe.layers)
-        return FlowConfig(path.stem, "segmenter", names, widths, recipe.long_side or 640, **common), {}
+        return FlowConfig(path.stem, "segmenter", names, widths, recipe.long_side or 640, **common), {}, run
     tower = open_tower(recipe.model, recipe.layers, long_side=recipe.long_side)
-    worst = write_tower(tower, out)
-    say(f"model.onnx: layers {', '.join(tower.layers)} of {tower.name}, {worst:.1e} from torch")
-    return FlowConfig(
+    run = Run(out, exposed, tower.fingerprint)
+    state = read_checkpoint(run, recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    differences = {}
+    if state is None or not (out / MODEL_FILE).is_file():
+        differences["model.onnx"] = worst = write_tower(tower, out)
+        say(f"model.onnx: layers {', '.join(tower.layers)} of {tower.name}, {worst:.1e} from torch")
+    config = FlowConfig(
         tower.name,
         "encoder",
         tower.layers,
@@ -179,20 +192,17 @@ def _frozen(recipe: Recipe, out: Path, say: Callable[[str], object]) -> tuple[Fl
         temperature=tower.temperature,
         text_fingerprint=tower.text_fingerprint,
         **common,
-    ), {"model.onnx": worst}
+    )
+    return config, differences, run
 
 
 def _thresholds(out: Path, config: FlowConfig, held: Sequence[Path], fpr: float = 0.01) -> Thresholds:
     """Every score's threshold on the held-apart frames as they are, through the graphs of inference."""
-    folder = FlowFolder(out)
-    method = FlowCLAS(folder)
-    policies = [*POLICIES, *(["head"] if config.outlier_exposure else [])]
-    maps: dict[str, list[np.ndarray]] = {name: [] for name in policies}
+    method = FlowCLAS(FlowFolder(out))
+    maps: dict[str, list[np.ndarray]] = {}
     for path in held:
-        layers = folder.features.read(read_image(path))
-        ran = folder.run(layers)
-        for name in policies:
-            maps[name].append(full_size_score(ran, layers, name, config.mean_volume))
+        for name, score in method.every_score(read_image(path)).items():
+            maps.setdefault(name, []).append(score)
     values = {}
     for name, rows in maps.items():
         low, high = min(float(r.min()) for r in rows), max(float(r.max()) for r in rows)

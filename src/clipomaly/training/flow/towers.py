@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipomaly.encoders.attention import last_block
-from clipomaly.encoders.folder import weight_files
+from clipomaly.encoders.folder import fingerprint_files, weight_files
 from clipomaly.encoders.load import MINI_FOLDER
 from clipomaly.encoders.transformers import ImageTower, checkpoint_folder, open_checkpoint
 from clipomaly.errors import ConfigError, ModelError
@@ -48,6 +48,8 @@ class Tower:
     has_patches: bool
     temperature: float | None = None
     text_fingerprint: str = ""
+    fingerprint: str = ""
+    """Of its weights."""
 
 
 class ClipLayers(nn.Module):
@@ -171,6 +173,7 @@ def open_tower(
         True,
         spec.temperature,
         str(spec.extra.get("text_fingerprint", "")),
+        spec.fingerprint,
     )
 
 
@@ -199,7 +202,10 @@ def _open_dino(folder: Path, name: str, kind: str, layers: Sequence[str], long_s
     side = int(model.config.image_size)
     patch = int(model.config.patch_size)
     widths = (int(model.config.hidden_size),) * len(names)
-    return Tower(module, name, names, widths, patch, long_side or max(2 * side, 64 * patch), side, False)
+    return Tower(
+        module, name, names, widths, patch, long_side or max(2 * side, 64 * patch), side, has_patches=False,
+        fingerprint=fingerprint_files(weight_files(folder)),
+    )  # fmt: skip
 
 
 def _kind(folder: Path) -> str:
