@@ -148,8 +148,8 @@ LAND = (
     "palace",
 )
 
-#: Share of rendered frames among road canvases, where there are any; and, among the real ones, of CamVid's, of
-#: the other drives' and of the further roads' frames.
+#: Share of rendered frames among road canvases, where there are any; and, among the real ones, the shares of
+#: CamVid, the other drives and the further roads.
 RENDERED, REAL = 0.35, (0.4, 0.2, 0.4)
 #: Share of road canvases cut around a pixel of a rare class, and what is rare: the share of labelled pixels.
 FOCUS, RARE = 0.35, 0.02
