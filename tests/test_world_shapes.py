@@ -7,7 +7,17 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from clipomaly.world import aircraft, ground_support, mesh, nature, people, town, unknowns, vehicles
+from clipomaly.world import (
+    aircraft,
+    ground_support,
+    heavy_vehicles,
+    mesh,
+    nature,
+    people,
+    town,
+    unknowns,
+    vehicles,
+)
 from clipomaly.world.implicit import Bone, skin
 from clipomaly.world.things import Part, Thing
 
@@ -112,8 +122,8 @@ def test_an_unknown_name_or_split_is_refused() -> None:
 
 KNOWN = {
     "car": (vehicles.car, (3.8, 5.2), (1.3, 2.0)),
-    "bus": (vehicles.bus, (10, 13), (2.8, 3.4)),
-    "truck": (vehicles.lorry, (8, 12), (3, 4)),
+    "bus": (heavy_vehicles.bus, (10, 13), (2.8, 3.4)),
+    "truck": (heavy_vehicles.lorry, (8, 12), (3, 4)),
     "person": (people.person, (0.2, 1.2), (1.5, 2.0)),
     "bicycle": (people.bicycle, (1.5, 2.0), (0.9, 1.2)),
     "tree": (nature.tree, (2, 12), (5, 15)),

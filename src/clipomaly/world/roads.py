@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipomaly.world import casters, people, vehicles
+from clipomaly.world import casters, heavy_vehicles, people, vehicles
 from clipomaly.world import pavement as pv
 from clipomaly.world.day import sample_day
 from clipomaly.world.layout import Plot, Wish, sample_camera, scatter
@@ -146,7 +146,7 @@ def _spot(
 def _traffic(road: Road, plot: Plot) -> None:
     """Vehicles in their lanes; in town also parked cars and a rider."""
     rng = plot.rng
-    builders = [vehicles.car, vehicles.van, vehicles.lorry, vehicles.bus]
+    builders = [vehicles.car, vehicles.van, heavy_vehicles.lorry, heavy_vehicles.bus]
     # Nothing drives between the camera and the unknown things of its own lane.
     clear, pace = plot.clear + 4, _SPEEDS[road.kind]
     for _ in range(int(rng.integers(3, 8))):

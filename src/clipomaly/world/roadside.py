@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from clipomaly.world import nature, people, town, vehicles
+from clipomaly.world import heavy_vehicles, nature, people, town, vehicles
 from clipomaly.world.layout import Plot
 from clipomaly.world.mesh import box, join
 from clipomaly.world.roadway import Road, strip
@@ -185,7 +185,7 @@ def along_a_motorway(road: Road, plot: Plot) -> None:
     )
     plot.add("road", other)
     for _ in range(6):
-        builder = [vehicles.car, vehicles.car, vehicles.lorry, vehicles.van][int(rng.integers(4))]
+        builder = [vehicles.car, vehicles.car, heavy_vehicles.lorry, vehicles.van][int(rng.integers(4))]
         t = plot.draw(builder)
         x, y, a = road.xy(rng.uniform(15, 160), half + float(rng.choice([5.0, 9.0])))
         plot.add("truck" if t.name == "truck" else "car", t, x, y, a + np.pi, 0.02, speed=30.0)

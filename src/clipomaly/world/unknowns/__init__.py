@@ -17,12 +17,14 @@ from clipomaly.world.things import Thing
 from clipomaly.world.unknowns import (
     containers,
     debris,
+    furniture,
     garden,
     hardware,
     home,
     machines,
     play,
     pushed,
+    sport,
     timber,
 )
 from clipomaly.world.unknowns.common import Builder
@@ -39,10 +41,12 @@ def _animals() -> dict[str, Builder]:
 UNKNOWNS: dict[str, Builder] = {
     **_animals(),
     **containers.BUILDERS,
+    **furniture.BUILDERS,
     **home.BUILDERS,
     **debris.BUILDERS,
     **machines.BUILDERS,
     **play.BUILDERS,
+    **sport.BUILDERS,
     **pushed.BUILDERS,
     **hardware.BUILDERS,
     **timber.BUILDERS,

@@ -31,6 +31,9 @@ STEEL: Color = (0.42, 0.42, 0.43)
 RUST: Color = (0.22, 0.09, 0.04)
 BLACK: Color = (0.015, 0.015, 0.016)
 
+#: The four corners, as signs.
+FOUR = [(a, b) for a in (-1, 1) for b in (-1, 1)]
+
 
 def pick(rng: np.random.Generator, colors: Sequence[Color]) -> np.ndarray:
     """One of the colours, a little off."""
