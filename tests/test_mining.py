@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from clipomaly.cli import app
 from clipomaly.commands.export import run_export, run_import
-from clipomaly.commands.run import run_into_store
+from clipomaly.commands.run import Intake, run_into_store
 from clipomaly.commands.search import run_search
 from clipomaly.commands.stores import filter_from, import_decisions, open_catalogue, write_results
 from clipomaly.errors import StoreError
@@ -169,13 +169,14 @@ def test_diversity_keeps_copies_apart(tmp_path: Path) -> None:
     assert catalogue.name_of(grouped[0].finding) == "red"
 
 
-def fill(folder: Path, uri: Path) -> None:
+def fill(folder: Path, uri: Path, intake: Intake = Intake()) -> None:
     words = folder.parent / "words.txt"
     words.write_text("red\nmagenta\nyellow\n")
     run_into_store(
         ColourEncoder.settings(names="dictionary", dictionary=str(words)),
         [str(folder)],
         str(uri),
+        intake,
         encoder=ColourEncoder(),
         vocabulary=colour_vocabulary("green", "blue"),
     )
@@ -276,6 +277,41 @@ def test_nothing_found_says_what_was_looked_for_and_why(filled: Path) -> None:
         done = line.invoke(app, [*arguments, *store, "--run", "zzz"])
         assert isinstance(done.exception, StoreError)
         assert re.search(r"no run 'zzz' in .*; the latest is [0-9a-f]{12}", str(done.exception))
+
+
+def test_label_maps_lead_to_panoptic_exports(tmp_path: Path) -> None:
+    """run --labels → results → COCO panoptic: every pixel has a class; what was turned down is background."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i, box in enumerate(("red", "magenta")):
+        Image.fromarray(colour_picture("green", box=box)).save(folder / f"{i}.png")
+    fill(folder, tmp_path / "store", Intake(labels=True))
+    catalogue = open_catalogue(str(tmp_path / "store"), None)
+    red, magenta = (catalogue.query(FindingFilter(name=n))[0] for n in ("red", "magenta"))
+    masks = {f.id: f.mask() for f in catalogue.findings([red, magenta])}
+    catalogue.decisions.append(Decision("ada", "reject", (red,), reason="shadow"))
+    catalogue.decisions.append(Decision("ada", "rename", (magenta,), name="cone"))
+    write_results(str(tmp_path / "store"), None, None, tmp_path / "results", as_found=False)
+    run_export("coco-panoptic", tmp_path / "results", tmp_path / "out", pictures="", overwrite=False)
+    [path] = [p for p in (tmp_path / "out").iterdir() if p.suffix == ".json"]
+    told = json.loads(path.read_text("utf-8"))
+    names = {c["id"]: c["name"] for c in told["categories"]}
+    seen: list[set[str]] = []
+    for annotation in told["annotations"]:
+        with Image.open(path.with_suffix("") / annotation["file_name"]) as picture:
+            ids = np.asarray(picture).astype(int) @ [1, 256, 65536]
+        areas = {s["id"]: s["area"] for s in annotation["segments_info"]}
+        counted = dict(zip(*np.unique(ids, return_counts=True), strict=True))
+        assert counted == areas, "no pixel without a class"
+        seen.append({names[s["category_id"]] for s in annotation["segments_info"]})
+        for segment in annotation["segments_info"]:
+            if names[segment["category_id"]] == "cone":
+                assert ((ids == segment["id"]) == masks[magenta]).all()
+    assert "cone" in seen[1]
+    assert "red" not in seen[0], "the rejected region is a known class now"
+    write_results(str(tmp_path / "store"), None, None, tmp_path / "as-found", as_found=True)
+    run_export("cityscapes", tmp_path / "as-found", tmp_path / "cs", pictures="", overwrite=False)
+    assert any((tmp_path / "cs").rglob("*labelIds.png"))
 
 
 def test_corrections_from_another_tool_come_back_as_decisions(filled: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ EVIL = "<img src=x onerror=window.attacked=1>"
 NAMELESS = """() => [...document.querySelectorAll("button, a, input, select, textarea")].filter((n) =>
   n.offsetParent !== null && !(n.textContent.trim() || n.getAttribute("aria-label") || n.labels?.length
     || n.getAttribute("aria-labelledby"))).map((n) => n.outerHTML.slice(0, 120))"""
+LOOKED_AT = "async () => Object.values((await (await fetch('/api/live?who=')).json()).looking)"
 _ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
@@ -332,6 +333,12 @@ def test_two_reviewers_see_each_other(visit: Any, served: tuple[str, Path]) -> N
     ada.press_on("4")
     bob.page.wait_for_selector("#banner:has-text('ada: rejected it')", timeout=10_000)
     assert bob.page.inner_text("#counts") != before
+    while ada.shown() not in bob.page.evaluate(LOOKED_AT):
+        ada.page.wait_for_timeout(200)
+    for _ in range(2):  # the second was asked after ada had told
+        with bob.page.expect_response(lambda r: "/api/live" in r.url):
+            pass
+    bob.page.wait_for_timeout(200)
     assert bob.press_on("j") != ada.shown(), "what ada looks at is left to her"
     ada.press_on("u")
 

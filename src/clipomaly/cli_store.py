@@ -59,6 +59,9 @@ def run(
         typer.Option(help="CSV with a column `frame`, and time, camera, lat, lon, sequence, conditions."),
     ] = None,
     score_maps: Annotated[bool, typer.Option(help="Keep a small score map of each frame.")] = True,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Keep label maps too, for panoptic and Cityscapes exports.")
+    ] = False,
     copies: Annotated[
         bool, typer.Option("--copies", help="Keep the pictures too, for reviewers on other machines.")
     ] = False,
@@ -69,7 +72,8 @@ def run(
     """
     from clipomaly.commands.run import Intake, run_into_store
 
-    outcome = run_into_store(settings, source, store, Intake(jobs, every, frames_table, score_maps, copies))
+    intake = Intake(jobs, every, frames_table, score_maps, labels, copies)
+    outcome = run_into_store(settings, source, store, intake)
     if outcome.failures:
         raise typer.Exit(1)
 

@@ -27,6 +27,7 @@ from clipomaly.records import Result
 from clipomaly.store.files import local_folder
 from clipomaly.store.frameinfo import FrameInfo, frame_info, read_frames_table
 from clipomaly.store.ingest import sequence_of, stored
+from clipomaly.store.labels import labels_key, labels_png
 from clipomaly.store.records import StoredRun, run_id
 from clipomaly.store.results import ResultStore
 from clipomaly.vocabulary import Vocabulary
@@ -45,6 +46,8 @@ class Intake:
     every: int = 1
     frames_table: Path | None = None
     score_maps: bool = True
+    labels: bool = False
+    """Keep the label maps, for panoptic exports."""
     copies: bool = False
     """Keep the pictures themselves, for reviewers on other machines."""
 
@@ -118,6 +121,8 @@ def run_into_store(
                 )
                 if writer.is_known(frame.name):
                     continue
+                if intake.labels:
+                    files[labels_key(frame.id)] = labels_png(result.prediction)
                 outcome.frames += 1
                 outcome.findings += len(findings)
                 progress.advance(task, len(writer.write(frame, findings, files)))

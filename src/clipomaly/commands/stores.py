@@ -19,12 +19,13 @@ from rich.text import Text
 
 from clipomaly.errors import OutputError, StoreError
 from clipomaly.export.annotations.changes import Change, read_changes
-from clipomaly.export.files import whole_file
+from clipomaly.export.files import safe_path, whole_file, write_whole
 from clipomaly.export.masks import Rle, decode_rle
 from clipomaly.export.results import RESULTS, SCHEMA, to_line
 from clipomaly.records import UNNAMED
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.decisions import Decision, Decisions, decisions_url
+from clipomaly.store.labels import LabelMap, read_labels
 from clipomaly.store.parts import part_id, part_of_number
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun, finding_id, frame_id
 from clipomaly.store.results import ResultStore
@@ -168,17 +169,21 @@ def write_results(uri: str, decisions: str | None, run: str | None, out: Path, a
     if not runs:
         raise StoreError(f"no run {run!r} in {uri}: `clipomaly stores show {uri}` lists them")
     chosen = runs[-1]
-    written = frames = 0
+    written = frames = mapped = 0
     with whole_file(out / RESULTS) as file:
         for frame in catalogue.store.frames(chosen.id):
             row = _frame_row(frame, chosen, list(_kept(catalogue, frame, as_found)))
+            labels = _labels(catalogue, frame, as_found)
+            if labels is not None:
+                row |= _write_labels(out, row, labels)
+                mapped += 1
             file.write(to_line(row))
             frames += 1
             written += len(row["findings"])
     console = Console(stderr=True)
-    console.print(
-        f"{out}: {frames} frames, {written} findings of run {chosen.id}", highlight=False, soft_wrap=True
-    )
+    maps = f", {mapped} label maps" if mapped else ""
+    told = f"{out}: {frames} frames, {written} findings{maps} of run {chosen.id}"
+    console.print(told, highlight=False, soft_wrap=True)
     console.print(Text(f"next: clipomaly export coco {out} --out coco", style="bold"), soft_wrap=True)
 
 
@@ -193,6 +198,34 @@ def _kept(
         elif state.status not in ("rejected", "ignored", "split"):
             name = catalogue.name_of(finding.id)
             yield finding, None if name == UNNAMED else name, state.rle or finding.rle, state
+
+
+def _labels(catalogue: Catalogue, frame: StoredFrame, as_found: bool) -> LabelMap | None:
+    """The frame's label map, where its run kept one; without what people turned down."""
+    labels = read_labels(catalogue.store, frame.id)
+    if labels is None or as_found:
+        return labels
+    found = catalogue.with_parts(catalogue.store.findings_of(frame.id))
+    status = {f.id: catalogue.status_of(f.id) for f in found}
+    gone = [
+        (decode_rle(catalogue.state(f.id).rle or f.rle), f.name, f.nearest_known)
+        for f in found
+        if status[f.id] in ("rejected", "ignored")
+    ]
+    kept = {f.name for f in found if status[f.id] not in ("rejected", "ignored", "split")}
+    return labels.without(gone, kept).renamed(catalogue.decisions.merged_names())
+
+
+def _write_labels(out: Path, row: Mapping[str, Any], labels: LabelMap) -> dict[str, Any]:
+    """Write the map, and say so in the row: its names first, then those that only people gave."""
+    path = safe_path(out / "labels", row["frame"], ".png")
+    write_whole(path, labels.png())
+    more = [name for name in row["names"] if name not in labels.names]
+    return {
+        "files": {"labels": path.relative_to(out).as_posix()},
+        "names": [*labels.names, *more],
+        "n_known": labels.n_known,
+    }
 
 
 def _frame_row(
