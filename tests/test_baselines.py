@@ -393,3 +393,15 @@ def test_published_figures_of_a_real_segmenter(shared_dir: Path) -> None:
             counts[name].add(score, np.asarray(small))
     got = {name: 100 * c.result().ap for name, c in counts.items()}
     assert got == pytest.approx(known, abs=0.3)
+
+
+def test_each_method_takes_its_own_fit(tmp_path: Path) -> None:
+    from clipomaly.methods.table import fitted_for
+
+    given = f"knn={tmp_path / 'k.npz'}, mahalanobis={tmp_path / 'm.npz'}"
+    assert fitted_for(given, "knn") == str(tmp_path / "k.npz")
+    assert fitted_for(given, "mahalanobis") == str(tmp_path / "m.npz")
+    assert fitted_for(given, "flowclas") is None
+    assert fitted_for("a=b/fit.npz", "knn") == "a=b/fit.npz"  # a path with an equals sign stays a path
+    with pytest.raises(ConfigError, match="is no METHOD=PATH"):
+        fitted_for("knn=a.npz,typo=b", "knn")

@@ -266,7 +266,8 @@ class Settings:
     fitted: str | None = option(
         None,
         "What mahalanobis or knn knows of ordinary frames (a file made by `clipomaly fit`), or flowclas (a "
-        "folder made by `clipomaly train flowclas`), or anomalyclip's (`clipomaly train anomalyclip`).",
+        "folder made by `clipomaly train flowclas`), or anomalyclip's (`clipomaly train anomalyclip`); for "
+        "several methods METHOD=PATH,METHOD=PATH.",
     )
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
     unknown: UnknownSettings = field(default_factory=UnknownSettings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clipomaly.config import Settings
@@ -171,7 +171,26 @@ def open_method(
         return encoder if encoder is not None else open_encoder(settings, threads)
 
     _, build = METHODS[settings.method]
-    return build(settings, vocabulary, lazily)
+    own = fitted_for(settings.fitted, settings.method)
+    return build(replace(settings, fitted=own), vocabulary, lazily)
+
+
+def fitted_for(given: str | None, method: str) -> str | None:
+    """What `--fitted` gives one method: a path serves all, METHOD=PATH,METHOD=PATH each its own.
+
+    >>> fitted_for("knn=a.npz,flowclas=flow", "flowclas"), fitted_for("a.npz", "knn")
+    ('flow', 'a.npz')
+    >>> fitted_for("knn=a.npz,flowclas=flow", "mahalanobis") is None
+    True
+    """
+    parts = [part.partition("=") for part in (given or "").split(",")]
+    names = [name.strip() for name, _, _ in parts]
+    if given is None or not any(name in METHODS for name in names):
+        return given
+    for name, _, path in parts:
+        if name.strip() not in METHODS or not path.strip():
+            raise ConfigError(f"--fitted {given}: {name.strip()!r} is no METHOD=PATH of {', '.join(METHODS)}")
+    return {name.strip(): path.strip() for name, _, path in parts}.get(method)
 
 
 def open_encoder(settings: Settings, threads: int | None = None) -> Encoder:
