@@ -90,14 +90,14 @@ class Ground:
 
         Outside the window that is seen an eighth of the texels will do: they only throw light.
         """
-        whole = slice(0, texels), slice(0, texels)
         if seen is None:
-            return self._shaded(pose, texels, whole)
+            return self._shaded(pose, texels, (slice(0, texels), slice(0, texels)))
         rows, cols = (
             slice(max(int(a * texels) - 1, 0), min(int(np.ceil(b * texels)) + 1, texels))
             for a, b in (seen.v, seen.u)
         )
-        coarse = self._shaded(pose, texels // _COARSE, tuple(slice(0, texels // _COARSE) for _ in whole))
+        few = slice(0, texels // _COARSE)
+        coarse = self._shaded(pose, texels // _COARSE, (few, few))
         modes = cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_NEAREST
         full = [cv2.resize(a, (texels, texels), interpolation=m) for a, m in zip(coarse, modes, strict=True)]
         for total, part in zip(full, self._shaded(pose, texels, (rows, cols)), strict=True):

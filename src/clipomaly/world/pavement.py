@@ -129,11 +129,11 @@ def paint(
     seed: int,
 ) -> np.ndarray:
     """Road paint of one tint; `age` wears it through to the pavement."""
-    there = np.flatnonzero(amount > 0)
-    if not len(there):
+    painted_on = np.flatnonzero(amount > 0)
+    if not len(painted_on):
         return color
     # Paint covers a small part of the ground: its wear is computed there only, in rows as long as any.
-    there = np.pad(there, (0, -len(there) % _ROW), mode="edge").reshape(-1, _ROW)
+    there = np.pad(painted_on, (0, -len(painted_on) % _ROW), mode="edge").reshape(-1, _ROW)
     amount, x, y, fp = (np.ascontiguousarray(a).reshape(-1)[there] for a in (amount, x, y, fp))
     worn = 1 - age * smooth(-0.15, 0.55, fbm(x, y, 5, 4, seed, fp) + 0.7 * age - 0.3)
     fine = 1 - 0.25 * age * np.abs(fbm(x, y, 40, 2, seed + 1, fp))
