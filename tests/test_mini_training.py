@@ -24,7 +24,7 @@ from clipomaly.training.mini.look import average_precision
 from clipomaly.training.mini.names import KNOWN, TEMPLATES, Lexicon, anchor_vectors, fill
 from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, IGNORE, LABELS, OUTLIER, allowed, rough_mask
 from clipomaly.training.mini.photos import PhotoRecipe, Photos, train_trunk
-from clipomaly.training.mini.run import read_recipe
+from clipomaly.training.mini.run import main, read_recipe
 from clipomaly.training.mini.scenes import Material, SceneMaker
 from clipomaly.training.mini.text import train_text
 
@@ -291,6 +291,15 @@ def test_rough_mask_finds_a_disc() -> None:
 def test_recipes_are_readable(name: str) -> None:
     recipe = read_recipe(ROOT / "recipes" / name)
     assert recipe.model["widths"] == [48, 96, 192, 384]
+
+
+def test_missing_scenes_or_roads_are_told_before_the_first_stage(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(f'scenes = "{tmp_path.as_posix()}"\nroads = "nowhere"\n')
+    out = tmp_path / "out"
+    with pytest.raises(DataError, match=r"nowhere: no such folder.*training\.mini\.roads"):
+        main(["--recipe", str(recipe), "--data", str(tmp_path), "--out", str(out)])
+    assert not list(out.iterdir())
 
 
 def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:

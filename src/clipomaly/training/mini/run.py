@@ -82,6 +82,21 @@ def read_recipe(path: Path) -> MiniRecipe:
     )
 
 
+def check_folders(recipe: MiniRecipe) -> None:
+    """The last stage's folders have to be there before the first stage: hours lie between the two."""
+    commands = {
+        "scenes": "clipomaly world render --split train",
+        "roads": "python -m clipomaly.training.mini.roads",
+    }
+    for key, command in commands.items():
+        folder = getattr(recipe, key)
+        if folder and not Path(folder).is_dir():
+            raise DataError(
+                f"{folder}: no such folder; the recipe's `{key}` wants it: make it with `{command}`, "
+                f'or set {key} = "" to do without'
+            )
+
+
 class Run:
     """One worker's view of a run: the recipe, the folders, and what is already done."""
 
@@ -257,6 +272,8 @@ def main(arguments: list[str] | None = None) -> None:
     run = Run(recipe, given.data, given.out)
     every = ("pack", "trunk", "text", "joint", *(["tune"] if recipe.scenes else []))
     stages = every if given.stage == "all" else (given.stage,)
+    if "tune" in stages:
+        check_folders(recipe)
     for stage in stages:
         if stage in ("trunk", "joint", "tune") and recipe.workers > 1 and given.worker is None:
             hire(stage, run, given.recipe)
