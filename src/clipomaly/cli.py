@@ -485,7 +485,7 @@ def export_tagger(
 @train_app.command("mini")
 def train_mini(
     recipe: Annotated[Path, typer.Option(help="Recipe file; recipes/mini-cpu.toml is the shipped model's.")],
-    data: Annotated[Path, typer.Option(help="Folder with data/train, models and text.")],
+    data: Annotated[Path, typer.Option(help="Folder with data/train, models and text (docs/training.md).")],
     out: Out,
     stage: Annotated[
         Literal["all", "pack", "trunk", "text", "joint", "tune"],
@@ -493,6 +493,9 @@ def train_mini(
     ] = "all",
 ) -> None:
     """Train the embedded model from nothing; a stopped run goes on with the same line.
+
+    The recipe names two folders made before: `scenes` by `clipomaly world render --split train`, `roads` by
+    `python -m clipomaly.training.mini.roads`. docs/training.md has all commands in order.
 
     Example: clipomaly train mini --recipe recipes/mini-cpu.toml --data shared --out mini-run
     """
