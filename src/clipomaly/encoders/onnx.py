@@ -90,7 +90,7 @@ class OnnxEncoder:
             self._run,
             patch=self.spec.patch,
             long_side=self.spec.working_long_side,
-            trained_side=max(self.spec.image_size),
+            trained_side=self.spec.least_side,
             tiling=self.tiling,
         )
 

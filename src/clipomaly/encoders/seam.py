@@ -49,6 +49,11 @@ class EncoderSpec:
     extra: dict[str, object] = field(default_factory=dict)
     """Anything a model card wants to carry (`pasted_outliers`, thresholds file, terms…)."""
 
+    @property
+    def least_side(self) -> int:
+        """Pictures are enlarged to this longer side at least: the trained size, or what the folder says."""
+        return int(str(self.extra.get("least_side", max(self.image_size))))
+
 
 @runtime_checkable
 class Encoder(Protocol):

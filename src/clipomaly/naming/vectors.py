@@ -59,8 +59,8 @@ def unit(vectors: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
 
 
 def zoom_side(encoder: Encoder) -> int:
-    """Pixels a side of a zoomed crop: what the model's folder says, or the size it was trained at."""
-    return int(str(encoder.spec.extra.get("zoom", max(encoder.spec.image_size))))
+    """Pixels a side of a zoomed crop: what the model's folder says, or the least that it reads."""
+    return int(str(encoder.spec.extra.get("zoom", encoder.spec.least_side)))
 
 
 def masked_crop(image: Picture, region: Region) -> Picture:

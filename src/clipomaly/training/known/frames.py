@@ -38,7 +38,7 @@ class Crops:
     def _crop(self, sample: Sample, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         image, label = sample.image(), sample.label()
         assert label is not None
-        where = fit(image.shape[:2], self.spec.working_long_side, self.spec.patch, max(self.spec.image_size))
+        where = fit(image.shape[:2], self.spec.working_long_side, self.spec.patch, self.spec.least_side)
         scale = where.size[0] / image.shape[0] * float(np.exp(rng.uniform(np.log(0.8), np.log(1.6))))
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR

@@ -64,7 +64,7 @@ def known_miou(run: Run, spec: EncoderSpec, bank: TextBank, samples: Sequence[Sa
             run,
             patch=spec.patch,
             long_side=spec.working_long_side,
-            trained_side=max(spec.image_size),
+            trained_side=spec.least_side,
         )
         labels = upsample_argmax(
             bank.similarity(dense.patches), dense.extent, (truth.shape[0], truth.shape[1])
@@ -86,7 +86,7 @@ def naming(run: Run, spec: EncoderSpec, bank: TextBank, photos: Sequence[Photo])
             run,
             patch=spec.patch,
             long_side=max(spec.image_size),
-            trained_side=max(spec.image_size),
+            trained_side=spec.least_side,
         )
         scores = bank.similarity(np.stack([d.summary for d in dense]))
         for row, photo in zip(scores, some, strict=True):

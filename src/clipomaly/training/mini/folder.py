@@ -24,6 +24,8 @@ NOTICE = (
 
 #: What `--score auto` takes: the best on CamVid val with pasted things and on rendered scenes held apart.
 SCORE = "max-logit"
+#: What `--embedding auto` takes, and the least side of a picture: the tiles' that names were learned from.
+EMBEDDING, TILE = "zoom", 64
 
 
 def write_folder(
@@ -76,6 +78,8 @@ def write_folder(
         "parameters": sum(p.numel() for p in model.parameters()),
         "extra": {
             "score": SCORE,
+            "embedding": EMBEDDING,
+            "least_side": TILE,
             "pasted_outliers": recipe.pastes,
             "terms": "research, non-commercial",
             "notice": NOTICE,
