@@ -35,7 +35,7 @@ class HashEncoder:
         self.folder = folder
         self.asked: list[str] = []
 
-    def encode_images(self, images):
+    def encode_images(self, images, *, least_side=None):
         raise AssertionError("text banks never need pictures")
 
     def encode_texts(self, texts):

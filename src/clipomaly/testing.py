@@ -63,7 +63,9 @@ class ColourEncoder:
         """Settings under which colours make sense; overrides by flag name."""
         return load_settings(overrides={"threshold": "0.5", "near_known": 0.95, "min_area": 1.0, **overrides})
 
-    def encode_images(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[DenseFeatures]:
+    def encode_images(
+        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, least_side: int | None = None
+    ) -> list[DenseFeatures]:
         """Mean colour of every 8×8 patch, sides padded by their last pixels."""
         out = []
         for image in images:

@@ -68,8 +68,9 @@ class Tiling:
 def fit(size: tuple[int, int], long_side: int, patch: int, trained_side: int = 0) -> Fit:
     """Where a picture of this height and width comes to lie.
 
-    A picture smaller than what the model was trained on is enlarged to that (`trained_side`), never beyond
-    `long_side`. A very long and thin one keeps at least one patch of height, at up to four times `long_side`.
+    A smaller picture is enlarged to `trained_side` (what the model was trained on, or the least side its
+    folder names), never beyond `long_side`. A very long and thin one keeps at least one patch of height, at up
+    to four times `long_side`.
 
     >>> fit((720, 1280), 640, 16)
     Fit(size=(360, 640), grid=(23, 40), extent=(22.5, 40.0))
@@ -89,13 +90,13 @@ def fit(size: tuple[int, int], long_side: int, patch: int, trained_side: int = 0
 
 
 def place(image: UInt8[np.ndarray, "_ _ 3"], where: Fit, patch: int) -> UInt8[np.ndarray, "H W 3"]:
-    """The picture resized (area-averaged where it shrinks) and padded to whole patches."""
+    """The picture resized (by area where it shrinks, bicubically else) and padded to whole patches."""
     import cv2
 
     height, width = where.size
     if image.shape[:2] != where.size:
         shrinks = height <= image.shape[0] and width <= image.shape[1]
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
         image = cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=method)
     below, right = where.grid[0] * patch - height, where.grid[1] * patch - width
     if below or right:

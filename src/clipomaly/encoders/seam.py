@@ -61,8 +61,13 @@ class Encoder(Protocol):
 
     spec: EncoderSpec
 
-    def encode_images(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[DenseFeatures]:
-        """Dense features of pictures of any size and aspect, one record each, in order."""
+    def encode_images(
+        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, least_side: int | None = None
+    ) -> list[DenseFeatures]:
+        """Dense features of pictures of any size and aspect, one record each, in order.
+
+        `least_side`: enlarge pictures to this longer side at least; None: the spec's own.
+        """
 
     def encode_texts(self, texts: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Unit vectors of texts, in order."""

@@ -267,14 +267,16 @@ class TransformersEncoder:
         self._images.to(self.device)
         self._texts = TextTower(self.model, self.spec).eval()
 
-    def encode_images(self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]]) -> list[DenseFeatures]:
+    def encode_images(
+        self, images: Sequence[UInt8[np.ndarray, "_ _ 3"]], *, least_side: int | None = None
+    ) -> list[DenseFeatures]:
         """Dense features of pictures of any size and aspect, in order."""
         return encode_pictures(
             images,
             self._run,
             patch=self.spec.patch,
             long_side=self.spec.working_long_side,
-            trained_side=self.spec.least_side,
+            trained_side=self.spec.least_side if least_side is None else least_side,
             tiling=self.tiling,
         )
 

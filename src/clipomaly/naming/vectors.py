@@ -4,7 +4,8 @@
     masked-crop    the picture vector of the region's box, its surroundings painted over
     context-crop   the picture vector of the box and a quarter more on each side
     mean           the mean of these three
-    zoom           pooled, and the pooled and picture vectors of a square crop at the encoder's own size
+    zoom           pooled, and the pooled and picture vectors of a square crop at the size the encoder knows
+                   things at; the square is the box and a sixth more on each side
 
 A frame shows a thing at whatever size it has there; an encoder taught with whole photographs of things names
 it better at theirs. Each part is a unit vector, and so is the sum. Everything but `pooled` costs one small
@@ -41,12 +42,13 @@ def region_vectors(
     if kind in ("context-crop", "mean"):
         crops.append(context_crop)
     for crop in crops:
-        encoded = encoder.encode_images([crop(image, r) for r in regions])
+        own = max(encoder.spec.image_size)
+        encoded = encoder.encode_images([crop(image, r) for r in regions], least_side=own)
         parts.append(np.stack([f.summary for f in encoded]))
     if kind == "zoom":
         side = zoom_side(encoder)
         zoomed = [zoom(image, r, side) for r in regions]
-        encoded = encoder.encode_images([picture for picture, _ in zoomed])
+        encoded = encoder.encode_images([picture for picture, _ in zoomed], least_side=side)
         parts.append(
             np.stack([pool(f.patches, m, f.extent) for f, (_, m) in zip(encoded, zoomed, strict=True)])
         )
@@ -59,8 +61,8 @@ def unit(vectors: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
 
 
 def zoom_side(encoder: Encoder) -> int:
-    """Pixels a side of a zoomed crop: what the model's folder says, or the least that it reads."""
-    return int(str(encoder.spec.extra.get("zoom", encoder.spec.least_side)))
+    """Pixels a side of a zoomed crop: what the model's folder says, or the size it was trained at."""
+    return int(str(encoder.spec.extra.get("zoom", max(encoder.spec.image_size))))
 
 
 def masked_crop(image: Picture, region: Region) -> Picture:
@@ -79,15 +81,15 @@ def zoom(image: Picture, region: Region, side: int) -> tuple[Picture, Bool[np.nd
     """The square around a region (less where the picture ends), its longer side `side`, and the mask in it.
 
     >>> region = Region((10, 20, 8, 2), np.ones((2, 8), bool), 1.0, (100, 100))
-    >>> picture, mask = zoom(np.zeros((100, 100, 3), np.uint8), region, 64)
-    >>> picture.shape, mask.shape, int(mask.sum())
-    ((64, 64, 3), (64, 64), 1024)
+    >>> picture, mask = zoom(np.zeros((100, 100, 3), np.uint8), region, 100)
+    >>> picture.shape, mask.shape, int(mask.sum())       # 8×2 pixels of a square of 10
+    ((100, 100, 3), (100, 100), 1600)
     """
     height, width = image.shape[:2]
     x, y, w, h = region.box
-    half = max(w, h) / 2
-    y0, x0 = (max(0, int(centre - half)) for centre in (y + h / 2, x + w / 2))
-    y1, x1 = min(height, y0 + max(w, h)), min(width, x0 + max(w, h))
+    whole = max(w, h) + 2 * (max(w, h) // 6)
+    y0, x0 = max(0, y - (whole - h) // 2), max(0, x - (whole - w) // 2)
+    y1, x1 = min(height, y0 + whole), min(width, x0 + whole)
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
     mask[y - y0 : y - y0 + h, x - x0 : x - x0 + w] = region.mask[: y1 - y, : x1 - x]
     scale = side / max(mask.shape)

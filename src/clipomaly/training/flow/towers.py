@@ -169,7 +169,7 @@ def open_tower(
         _widths(module, patch, len(names)),
         patch,
         spec.working_long_side,
-        max(spec.image_size),
+        spec.least_side,
         True,
         spec.temperature,
         str(spec.extra.get("text_fingerprint", "")),

@@ -23,9 +23,9 @@ NOTICE = (
 
 
 #: What `--score auto` takes: the best on CamVid val with pasted things and on rendered scenes held apart.
-SCORE = "max-logit"
-#: What `--embedding auto` takes, and the least side of a picture: the tiles' that names were learned from.
-EMBEDDING, TILE = "zoom", 64
+SCORE = "energy"
+#: What `--embedding auto` takes, and the size of its crops: between the tiles that names were learned from.
+EMBEDDING, ZOOM = "zoom", 96
 
 
 def write_folder(
@@ -79,7 +79,8 @@ def write_folder(
         "extra": {
             "score": SCORE,
             "embedding": EMBEDDING,
-            "least_side": TILE,
+            "zoom": ZOOM,
+            "least_side": working_long_side,
             "pasted_outliers": recipe.pastes,
             "terms": "research, non-commercial",
             "notice": NOTICE,

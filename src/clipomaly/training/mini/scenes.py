@@ -505,7 +505,8 @@ class SceneMaker:
             name = cv2.resize(name[y0:y1, x0:x1], (w, h), interpolation=cv2.INTER_NEAREST)
         if rng.random() < 0.5:
             image, label, name = image[:, ::-1], label[:, ::-1], name[:, ::-1]
-        return Canvas(*(np.ascontiguousarray(a) for a in (image, label, name)), enlarged=w / cw)
+        image, label, name = (np.ascontiguousarray(a) for a in (image, label, name))
+        return Canvas(image, label, name, enlarged=w / cw)
 
     def thing(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
         """A thing to paste: its image, its mask and its class."""
