@@ -68,9 +68,9 @@ class Tiling:
 def fit(size: tuple[int, int], long_side: int, patch: int, trained_side: int = 0) -> Fit:
     """Where a picture of this height and width comes to lie.
 
-    A smaller picture is enlarged to `trained_side` (what the model was trained on, or the least side its
-    folder names), never beyond `long_side`. A very long and thin one keeps at least one patch of height, at up
-    to four times `long_side`.
+    A smaller picture is enlarged to `trained_side` (what the model was trained on, or a folder's own least
+    side), never beyond `long_side`. A very long and thin one keeps at least one patch of height, at up to
+    four times `long_side`.
 
     >>> fit((720, 1280), 640, 16)
     Fit(size=(360, 640), grid=(23, 40), extent=(22.5, 40.0))
