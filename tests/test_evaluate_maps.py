@@ -142,7 +142,7 @@ def test_component_sizes_follow_the_track(tmp_path: Path) -> None:
 def test_frames_that_do_not_match_are_named(tmp_path: Path) -> None:
     scores, labels = folders(tmp_path)
     (labels / "f1_labels_semantic.png").unlink()
-    with pytest.raises(DataError, match=r"1 frames have no labels \(f1\).*--subset"):
+    with pytest.raises(DataError, match=r"1 frame has no labels \(f1\).*--subset"):
         match_maps(scores, labels, values=VALUES)
     assert [m.name for m in match_maps(scores, labels, values=VALUES, subset=True)] == ["f0", "f2"]
     (scores / "f0.npy").unlink()

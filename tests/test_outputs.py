@@ -261,6 +261,8 @@ def test_texts() -> None:
     finding = prediction().findings[0]
     assert finding_text(finding) == "moose 71 %"
     assert finding_text(replace(finding, name=None)) == "unknown object"
+    assert finding_text(finding, guesses=True) == "moose?"
+    assert finding_text(replace(finding, name=None), guesses=True) == "unknown object"
     assert text_coverage("moose", 20).max() == 255
     assert fit_text("a very long name for a thing", 20, 120).endswith("...")
     assert text_width(fit_text("a very long name for a thing", 20, 120), 20) <= 120

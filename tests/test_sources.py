@@ -135,6 +135,16 @@ def test_skipped_frames_are_not_even_read(tmp_path: Path) -> None:
     assert [f.name for f in frames] == ["fine"]
 
 
+def test_a_limit_takes_the_first_frames_the_skipped_among_them(tmp_path: Path) -> None:
+    for i in range(5):
+        picture(tmp_path / f"{i}.png")
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    items = list_sources([str(tmp_path)])
+    assert [f.name for f in read_frames(items, limit=3)] == ["0", "1", "2"]
+    assert [f.name for f in read_frames(items, limit=3, skip={"0", "2"}.__contains__)] == ["1"]
+    assert len(list(read_frames(items, limit=9))) == 5
+
+
 def test_frames_are_read_one_at_a_time(tmp_path: Path) -> None:
     picture(tmp_path / "1.png", 10)
     second = picture(tmp_path / "2.png", 20)

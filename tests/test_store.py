@@ -250,14 +250,16 @@ def test_a_store_of_schema_1_moves_up(tmp_path: Path) -> None:
 
     uri = tmp_path / "old"
     database = lancedb.connect(str(uri))
-    new = {"picture", "nearest_known", "nearest_similarity"}
-    frames_1, findings_1 = (pa.schema([f for f in s if f.name not in new]) for s in (FRAMES, FINDINGS))
+    new = {"picture", "nearest_known", "nearest_similarity", "names"}
+    frames_1, findings_1, runs_1 = (
+        pa.schema([f for f in s if f.name not in new]) for s in (FRAMES, FINDINGS, RUNS)
+    )
     run = a_run()
     from clipomaly.store.rows import finding_table, frame_table, run_table, vector_table
 
     frame, findings = a_frame(run.id, "a/0", 3)
     database.create_table("meta", pa.table({"key": ["schema"], "value": ["1"]}, schema=META))
-    database.create_table("runs", run_table(run), schema=RUNS)
+    database.create_table("runs", run_table(run).select(runs_1.names), schema=runs_1)
     database.create_table("frames", frame_table([frame], "t").select(frames_1.names), schema=frames_1)
     database.create_table(
         "findings", finding_table(findings, "t").select(findings_1.names), schema=findings_1
@@ -279,6 +281,7 @@ def test_a_store_of_schema_1_moves_up(tmp_path: Path) -> None:
         assert set(store.table("findings").schema.names) == set(FINDINGS.names)
         assert [f.id for f in store.findings_of(frame.id)] == [f.id for f in findings]
         assert store.frame(frame.id).picture == ""
+        assert [r.names for r in store.runs()] == [""]
         assert store.finding(findings[1].id).nearest_known == ""
         with store.writer(run) as writer:  # and it takes new frames
             writer.write(*a_frame(run.id, "a/1", 2))

@@ -120,6 +120,7 @@ def segment(
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Frames under way at once.")] = 1,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th frame of a video.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first frames, to try it.")] = None,
     scores: Annotated[
         Literal["png", "npz"], typer.Option(help="Score maps as 16-bit png or exact npz.")
     ] = "png",
@@ -136,7 +137,9 @@ def segment(
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other: choose one")
     existing = "resume" if resume else "replace" if overwrite else "refuse"
-    outcome = run_segment(settings, source, Output(out, existing, scores), jobs=jobs, every=every)
+    outcome = run_segment(
+        settings, source, Output(out, existing, scores), jobs=jobs, every=every, limit=limit
+    )
     if profile:
         print_profile(outcome)
     if outcome.failures:
@@ -204,14 +207,27 @@ def calibrate(
     frames: Annotated[list[str], typer.Option(help="Known-only pictures: files, folders or globs.")],
     fpr: Annotated[float, typer.Option(help="Share of known pixels that may score above.")] = 0.01,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("thresholds.json"),
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            help="JPEG with the places that score highest, to look at; default: OUT's name with .highest.jpg."
+        ),
+    ] = None,
+    no_sheet: Annotated[bool, typer.Option("--no-sheet", help="Write no such sheet.")] = False,
 ) -> None:
     """Fix the threshold on frames without unknowns, before any test is seen.
+
+    Also writes a sheet of the places that score highest: if one shows an unknown thing, take its frame out.
 
     Example: clipomaly calibrate --frames my-ordinary-frames/ --fpr 0.01 --out thresholds.json
     """
     from clipomaly.commands.calibrate import run_calibrate
 
-    run_calibrate(settings, frames, fpr, out)
+    if sheet is not None and no_sheet:
+        raise ConfigError("--sheet and --no-sheet contradict each other: choose one")
+    if sheet is None and not no_sheet:
+        sheet = out.with_name(f"{out.stem}.highest.jpg")
+    run_calibrate(settings, frames, fpr, out, sheet=sheet)
 
 
 @app.command()

@@ -54,6 +54,7 @@ def run(
     store: Store,
     jobs: Annotated[int, typer.Option(min=1, help="Frames under way at once.")] = 1,
     every: Annotated[int, typer.Option(min=1, help="Take every n-th frame of a video.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first frames, to try it.")] = None,
     frames_table: Annotated[
         Path | None,
         typer.Option(help="CSV with a column `frame`, and time, camera, lat, lon, sequence, conditions."),
@@ -72,7 +73,7 @@ def run(
     """
     from clipomaly.commands.run import Intake, run_into_store
 
-    intake = Intake(jobs, every, frames_table, score_maps, labels, copies)
+    intake = Intake(jobs, every, frames_table, score_maps, labels, copies, limit)
     outcome = run_into_store(settings, source, store, intake)
     if outcome.failures:
         raise typer.Exit(1)

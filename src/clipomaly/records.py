@@ -23,10 +23,32 @@ __all__ = [
     "Prediction",
     "Region",
     "Result",
+    "names_are_guesses",
+    "shown_name",
 ]
 
 #: The name that a finding bears when no candidate beat the known classes by the margin.
 UNNAMED = "unknown object"
+
+
+def names_are_guesses(provenance: Mapping[str, Any]) -> bool:
+    """Whether the model's folder says that its names are guesses, so that pictures and reports show it.
+
+    >>> names_are_guesses({"model": "mini", "names": "guesses"}), names_are_guesses({"model": "a CLIP"})
+    (True, False)
+    """
+    return provenance.get("names") == "guesses"
+
+
+def shown_name(name: str | None, guessed: bool) -> str:
+    """A finding's name as people see it; records keep it as it is.
+
+    >>> shown_name("moose", True), shown_name("moose", False), shown_name(None, True)
+    ('moose?', 'moose', 'unknown object')
+    """
+    if name is None:
+        return UNNAMED
+    return f"{name}?" if guessed else name
 
 
 def _require(condition: bool, message: str) -> None:
@@ -222,4 +244,5 @@ class Result:
     frame: Frame
     prediction: Prediction
     provenance: Mapping[str, str]
-    """`run`, `method`, `model`, `model_hash`, `vocabulary`, `vocabulary_hash`, `version`…"""
+    """`run`, `method`, `model`, `model_hash`, `vocabulary`, `vocabulary_hash`, `version`…; `names` is
+    `guesses` where the model's names are no more than that."""

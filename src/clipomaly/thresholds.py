@@ -88,8 +88,16 @@ def load_thresholds(path: str | Path) -> Thresholds:
             )
         table["sources"] = tuple(table.get("sources", ()))
         return Thresholds(**table)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"there is no thresholds file {path}: check the path, or make it with `clipomaly calibrate "
+            f"--frames FOLDER --out {path}` on frames without unknowns"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read thresholds {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or "not text"
+        raise ConfigError(
+            f"cannot read thresholds {path} ({reason}): give a file made by `clipomaly calibrate`"
+        ) from error
     except (json.JSONDecodeError, TypeError, AttributeError) as error:
         raise ConfigError(
             f"thresholds {path} are damaged ({error}): make them anew with `clipomaly calibrate`"

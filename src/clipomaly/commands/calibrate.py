@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
+from clipomaly.commands.highest import Highest, check_sheet
 from clipomaly.config import Settings
 from clipomaly.data.sources import list_sources, read_frames
 from clipomaly.errors import ClipomalyError, ConfigError
@@ -51,10 +52,17 @@ class Calibrated(Protocol):
         """What a threshold depends on, besides the vocabulary."""
 
 
-def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: Path) -> None:
-    """Measure every score's threshold on known-only frames and write the file."""
+def run_calibrate(
+    settings: Settings, sources: Sequence[str], fpr: float, out: Path, *, sheet: Path | None = None
+) -> None:
+    """Measure every score's threshold on known-only frames and write the file.
+
+    `sheet` is where to show the places that score highest, so that people see whether they are ordinary.
+    """
     if not 0 < fpr < 1:
         raise ConfigError(f"--fpr must lie between 0 and 1, not {fpr}")
+    if sheet is not None:
+        check_sheet(sheet)
     items = list_sources(sources)
     # The threshold under calibration is not needed to measure it, and none may exist yet.
     pipeline = Pipeline(
@@ -65,6 +73,7 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
             f"method {settings.method} has no score map of its own to calibrate: choose another"
         )
     frames = 0
+    highest = Highest()
 
     def counted() -> Iterator[Frame]:
         nonlocal frames
@@ -77,15 +86,17 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
     method, vocabulary = pipeline.method, pipeline.vocabulary
     place = vocabulary.hash
     if isinstance(method, Clipomaly):
-        values = calibrate_scores(method, vocabulary, counted(), fpr)
+        values = calibrate_scores(method, vocabulary, counted(), fpr, highest)
     else:
         if isinstance(method, FlowCLAS | AnomalyCLIP):  # their scores are of the picture alone
             place = ANY_VOCABULARY
         if isinstance(method, FlowCLAS):
-            values = _exactly((method.every_score(f.image) for f in counted()), fpr)
+            own = method.score
+            maps = ((f, method.every_score(f.image)) for f in counted())
         else:
-            maps = ({method.name: method.score_map(f.image, vocabulary)} for f in counted())
-            values = _exactly(maps, fpr)
+            own = method.name
+            maps = ((f, {own: method.score_map(f.image, vocabulary)}) for f in counted())
+        values = _exactly(maps, fpr, own, highest)
     thresholds = Thresholds(
         model=pipeline.provenance.get("model", settings.method),
         conditions=method.conditions(),
@@ -102,6 +113,14 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
     for name, value in values.items():
         console.print(f"{name:15} {value:.6f}")
     console.print(f"{out}  (hash {thresholds.hash}, {frames} frames, {fpr:.3%} of known pixels above)")
+    if sheet is not None:
+        shown = highest.write(sheet)
+        console.print(
+            f"{sheet}  (the {shown} highest-scoring place{'s' if shown != 1 else ''}, one a frame)",
+            highlight=False,
+            soft_wrap=True,
+        )
+        console.print("look: are these really ordinary? If not, take their frames out and calibrate again")
     if frames < ENOUGH:
         few = f"{frames} frame{'' if frames == 1 else 's'}"
         Console(stderr=True).print(
@@ -114,10 +133,16 @@ def run_calibrate(settings: Settings, sources: Sequence[str], fpr: float, out: P
         )
 
 
-def _exactly(maps: Iterable[Mapping[str, Float[np.ndarray, "H W"]]], fpr: float) -> dict[str, float]:
-    """The thresholds of scores of any range, by name."""
+def _exactly(
+    maps: Iterable[tuple[Frame, Mapping[str, Float[np.ndarray, "H W"]]]],
+    fpr: float,
+    own: str,
+    highest: Highest,
+) -> dict[str, float]:
+    """The thresholds of scores of any range, by name; `own` is the one that the method takes."""
     counts: dict[str, PixelCounts] = {}
-    for scores in maps:
+    for frame, scores in maps:
+        highest.add(frame, scores[own])
         for name, score in scores.items():
             counts.setdefault(name, PixelCounts()).add(score, np.zeros(score.shape, np.uint8))
     return {name: count.threshold_at_fpr(fpr) for name, count in counts.items()}
@@ -135,14 +160,21 @@ def _beside(old: Thresholds, new: Thresholds) -> Thresholds:
 
 
 def calibrate_scores(
-    method: Clipomaly, vocabulary: Vocabulary, frames: Iterable[Frame], fpr: float
+    method: Clipomaly,
+    vocabulary: Vocabulary,
+    frames: Iterable[Frame],
+    fpr: float,
+    highest: Highest | None = None,
 ) -> dict[str, float]:
-    """Every score policy's threshold, from one pass over the frames."""
-    kept = [
-        (method.known_similarity(dense, vocabulary), dense.extent, dense.image_size)
-        for frame in frames
-        for dense in method.encoder.encode_images([frame.image])
-    ]
+    """Every score policy's threshold, from one pass; `highest` notes where the method's own is highest."""
+    kept = []
+    for frame in frames:
+        [dense] = method.encoder.encode_images([frame.image])
+        similarity = method.known_similarity(dense, vocabulary)
+        kept.append((similarity, dense.extent, dense.image_size))
+        if highest is not None:
+            score = SCORES[method.score](similarity, method.temperature)
+            highest.add(frame, upsample(score, dense.extent, dense.image_size))
 
     def maps(score: Score) -> Iterator[Float[np.ndarray, "H W"]]:
         for similarity, extent, size in kept:

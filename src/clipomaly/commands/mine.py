@@ -10,6 +10,7 @@ from rich.console import Console
 
 from clipomaly.commands.nothing import check_run, why_nothing
 from clipomaly.commands.stores import print_table
+from clipomaly.records import shown_name
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.clusters import Cluster
 from clipomaly.store.mining import UNDECIDED, Proposal, propose, unnamed_clusters
@@ -35,7 +36,9 @@ def run_mine(
             ("frame", "value", "because"),
             [(names.get(p.frame, p.frame), f"{p.value:.3f}", p.reason) for p in proposals],
         )
-    lines = [f"{p.value:.3f} {catalogue.name_of(p.finding)}" for p in proposals]
+    seen = [catalogue.row(p.finding) for p in proposals]
+    called = [shown_name(row["name"], row["guess"]) for row in seen]
+    lines = [f"{p.value:.3f} {name}" for p, name in zip(proposals, called, strict=True)]
     _sheet(catalogue, [p.finding for p in proposals], lines, sheet)
     return proposals
 
@@ -73,7 +76,7 @@ def run_clusters(
                     str(c.number),
                     str(len(c.findings)),
                     f"{c.tightness:.2f}",
-                    ", ".join(f"{name} {share:.0%}" for name, share in c.names) or "no suggestion",
+                    _suggested(c, catalogue.guesses(c.findings[0])),
                     c.findings[0],
                 )
                 for c in clusters
@@ -89,6 +92,13 @@ def run_clusters(
 def _why(catalogue: Catalogue, where: FindingFilter) -> str:
     left = catalogue.count(where)
     if left:
+def _suggested(cluster: Cluster, guessed: bool) -> str:
+    """The names, each with its share of the cluster's votes; guesses without."""
+    if guessed:
+        return ", ".join(shown_name(name, guessed) for name, _ in cluster.names) or "no suggestion"
+    return ", ".join(f"{name} {share:.0%}" for name, share in cluster.names) or "no suggestion"
+
+
         return f"the {left} findings that the filters leave have no vectors (their method gave none)"
     return why_nothing(catalogue, where)
 

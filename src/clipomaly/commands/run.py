@@ -50,6 +50,8 @@ class Intake:
     """Keep the label maps, for panoptic exports."""
     copies: bool = False
     """Keep the pictures themselves, for reviewers on other machines."""
+    limit: int | None = None
+    """Only the first frames; the run stays the same, so that the line without it goes on."""
 
 
 @dataclass
@@ -90,7 +92,7 @@ def run_into_store(
     kinds = {item.name: item.kind for item in items}
     outcome = Outcome(run.id)
     columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    total = len(items) if all(item.kind != "video" for item in items) else None
+    total = len(items[: intake.limit]) if all(item.kind != "video" for item in items) else None
     try:
         with (
             store.writer(run) as writer,
@@ -99,7 +101,7 @@ def run_into_store(
             outcome.there = len(writer.finished)
             task = progress.add_task("", total=total, completed=outcome.there)
             looked = time.monotonic()
-            frames = read_frames(items, every=intake.every, skip=writer.is_known)
+            frames = read_frames(items, every=intake.every, skip=writer.is_known, limit=intake.limit)
             for result in pipeline.run(frames, jobs=intake.jobs):
                 if isinstance(result, Result):
                     try:
@@ -171,6 +173,7 @@ def _run(
         version=__version__,
         space=space,
         notice=" ".join(pipeline.notices),
+        names=told.get("names", ""),
     )
 
 

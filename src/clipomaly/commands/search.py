@@ -19,7 +19,7 @@ from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import StoreError
 from clipomaly.maths.grids import pool_regions
 from clipomaly.methods.table import open_encoder
-from clipomaly.records import Region
+from clipomaly.records import Region, shown_name
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.mining import Match, group_matches, search
 from clipomaly.store.sheet import write_sheet
@@ -67,7 +67,7 @@ def run_search(
                 (
                     m.finding,
                     f"{m.similarity:.3f}",
-                    row["name"],
+                    shown_name(row["name"], row["guess"]),
                     row["status"],
                     f"{row['score']:.2f}",
                     f"{row['share']:.2%}",
@@ -78,7 +78,8 @@ def run_search(
             ],
         )
     if sheet is not None and matches:
-        lines = [f"{m.similarity:.3f} {catalogue.name_of(m.finding)}" for m in matches]
+        seen = [(m, catalogue.row(m.finding)) for m in matches]
+        lines = [f"{m.similarity:.3f} {shown_name(row['name'], row['guess'])}" for m, row in seen]
         write_sheet(catalogue.store, [m.finding for m in matches], lines, sheet)
         Console(stderr=True).print(f"look at {sheet}", highlight=False, soft_wrap=True)
     return matches

@@ -55,16 +55,30 @@ class UnreadableFrame(FrameError):
 
 
 def read_frames(
-    items: Iterable[SourceItem], *, every: int = 1, skip: Callable[[str], bool] = lambda _: False
+    items: Iterable[SourceItem],
+    *,
+    every: int = 1,
+    skip: Callable[[str], bool] = lambda _: False,
+    limit: int | None = None,
 ) -> Iterator[Frame | UnreadableFrame]:
     """Frames one by one, as they are asked for. One that fails comes as an error, and the next ones follow.
 
     `every` is the step through videos; `skip` says which names are not wanted (they cost nothing).
+    `limit` takes only the first frames, the skipped and the unreadable ones among them.
     """
     if every < 1:
         raise SourceError(f"cannot take every {every}th frame of a video: give 1 or more")
+    seen = 0
+
+    def counted(name: str) -> bool:
+        nonlocal seen
+        seen += 1
+        return skip(name)
+
     for item in items:
-        if item.kind != "video" and skip(item.name):
+        if limit is not None and seen >= limit:
+            return
+        if item.kind != "video" and counted(item.name):
             continue
         try:
             match item.kind:
@@ -75,7 +89,8 @@ def read_frames(
                         read_image(fetch(item.place), name=item.place), name=item.name, source=item.place
                     )
                 case "video":
-                    yield from read_video(item.place, name=item.name, every=every, skip=skip)
+                    left = None if limit is None else limit - seen
+                    yield from read_video(item.place, name=item.name, every=every, skip=counted, limit=left)
                 case "problem":
                     raise SourceError(item.problem)
         except ClipomalyError as error:

@@ -22,9 +22,16 @@ VIDEO_SUFFIXES = frozenset(
 
 
 def read_video(
-    path: str | Path, *, name: str, every: int = 1, skip: Callable[[str], bool] = lambda _: False
+    path: str | Path,
+    *,
+    name: str,
+    every: int = 1,
+    skip: Callable[[str], bool] = lambda _: False,
+    limit: int | None = None,
 ) -> Iterator[Frame]:
     """Every `every`-th frame, upright, with its time in seconds. `skip` says which names need no pixels.
+
+    `limit` ends it after so many of these frames, the skipped ones among them.
 
     A video that cannot be opened, or breaks off, ends in a `FrameError` after the frames before it.
     """
@@ -40,6 +47,8 @@ def read_video(
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             for index, picture in enumerate(container.decode(stream)):
+                if limit is not None and index // every >= limit:
+                    break
                 label = f"{name}#{index:06d}"
                 if index % every or skip(label):
                     continue

@@ -47,7 +47,8 @@ class EncoderSpec:
     """Hash of the weights and the variant: the cache key of text vectors, and part of every result."""
     parameters: int = 0
     extra: dict[str, object] = field(default_factory=dict)
-    """Anything a model card wants to carry (`pasted_outliers`, thresholds file, terms…)."""
+    """Anything a model card wants to carry (`pasted_outliers`, terms…). `names` set to `guesses` has names
+    shown with a question mark and without their probability."""
 
     @property
     def least_side(self) -> int:

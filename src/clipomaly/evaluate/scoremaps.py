@@ -91,8 +91,9 @@ def match_maps(
     for have, lack, what in ((truths, maps, "a score map"), (maps, truths, "labels")):
         missing = sorted(have.keys() - lack.keys(), key=natural_key)
         if missing and not subset:
+            have_no = "frame has no" if len(missing) == 1 else "frames have no"
             raise DataError(
-                f"{len(missing)} frames have no {what.split()[-1] if what == 'labels' else 'score map'} "
+                f"{len(missing)} {have_no} {what.split()[-1] if what == 'labels' else 'score map'} "
                 f"({_some(missing)}): complete them, or take only frames that have both with --subset"
             )
     return [LabelledMap(name, maps[name], truths[name]) for name in both]

@@ -16,7 +16,7 @@ from clipomaly.errors import OutputError
 from clipomaly.export.files import safe_path, write_whole
 from clipomaly.export.overlay import render_overlays
 from clipomaly.export.png import encode_png
-from clipomaly.records import Prediction, Result
+from clipomaly.records import Prediction, Result, names_are_guesses
 
 __all__ = ["PREVIEWS", "THUMBNAIL", "write_frame"]
 
@@ -67,7 +67,9 @@ def write_frame(
 
     lane = pool.submit(write_score) if pool is not None else None
     try:
-        overlay, thumbnail = render_overlays(frame.image, prediction, colors)
+        overlay, thumbnail = render_overlays(
+            frame.image, prediction, colors, guesses=names_are_guesses(result.provenance)
+        )
         write_whole(paths["overlay"], _jpeg(overlay, 90))
         write_whole(safe_path(previews, frame.name, THUMBNAIL), _jpeg(thumbnail, 80))
         write_whole(paths["labels"], _labels(prediction, colors))

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 
 from clipomaly.export.palette import UNNAMED_COLOR, entered_color
 from clipomaly.export.text import fit_text, line_height, text_coverage, text_width
-from clipomaly.records import Finding, Prediction
+from clipomaly.records import Finding, Prediction, shown_name
 
 __all__ = ["finding_text", "place_boxes", "render_overlay", "render_overlays"]
 
@@ -29,30 +29,40 @@ _THUMBNAIL_NAMES = 5
 Box = tuple[int, int, int, int]
 
 
-def finding_text(finding: Finding) -> str:
-    """What stands on the picture: the name with its confidence.
+def finding_text(finding: Finding, guesses: bool = False) -> str:
+    """What stands on the picture: the name with its confidence; a guess with a question mark instead.
 
     >>> from clipomaly.records import Region
     >>> finding_text(Finding(Region((0, 0, 1, 1), np.ones((1, 1), bool), 0.9, (4, 4)), "moose", 0.714))
     'moose 71 %'
     """
+    if guesses:
+        return shown_name(finding.name, guesses)
     if finding.name is None or not np.isfinite(finding.confidence):
         return finding.label
     return f"{finding.name} {100 * finding.confidence:.0f} %"
 
 
 def render_overlay(
-    image: UInt8[np.ndarray, "H W 3"], prediction: Prediction, colors: Sequence[tuple[int, int, int]]
+    image: UInt8[np.ndarray, "H W 3"],
+    prediction: Prediction,
+    colors: Sequence[tuple[int, int, int]],
+    *,
+    guesses: bool = False,
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The overlay as RGB: the frame's own size, or a whole multiple of it for small pictures.
 
-    `colors` holds one colour for each of the prediction's names.
+    `colors` holds one colour for each of the prediction's names; `guesses` says that names are no more.
     """
-    return render_overlays(image, prediction, colors)[0]
+    return render_overlays(image, prediction, colors, guesses=guesses)[0]
 
 
 def render_overlays(
-    image: UInt8[np.ndarray, "H W 3"], prediction: Prediction, colors: Sequence[tuple[int, int, int]]
+    image: UInt8[np.ndarray, "H W 3"],
+    prediction: Prediction,
+    colors: Sequence[tuple[int, int, int]],
+    *,
+    guesses: bool = False,
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "_ _ 3"]]:
     """The overlay, and a thumbnail with a few names at its own size: shrunk ones cannot be read."""
     import cv2
@@ -75,12 +85,15 @@ def render_overlays(
         cv2.drawContours(out, d.contours, -1, (255, 255, 255), line + 1, cv2.LINE_8)
     for d, finding in zip(drawn, prediction.findings, strict=True):
         cv2.drawContours(out, d.contours, -1, _color(finding), max(1, line - 1), cv2.LINE_8)
-    little = _thumbnail(out, prediction.findings, drawn)
-    _write_names(out, prediction.findings, drawn, size)
+    texts = [finding_text(f, guesses) for f in prediction.findings]
+    little = _thumbnail(out, prediction.findings, drawn, texts)
+    _write_names(out, prediction.findings, drawn, size, texts)
     return out, little
 
 
-def _thumbnail(out: np.ndarray, findings: Sequence[Finding], drawn: Sequence[_Drawn]) -> np.ndarray:
+def _thumbnail(
+    out: np.ndarray, findings: Sequence[Finding], drawn: Sequence[_Drawn], texts: Sequence[str]
+) -> np.ndarray:
     import cv2
 
     height, width = out.shape[:2]
@@ -97,7 +110,7 @@ def _thumbnail(out: np.ndarray, findings: Sequence[Finding], drawn: Sequence[_Dr
         )
         for i in shown
     ]
-    _write_names(little, [findings[i] for i in shown], scaled, _THUMBNAIL_TEXT)
+    _write_names(little, [findings[i] for i in shown], scaled, _THUMBNAIL_TEXT, [texts[i] for i in shown])
     return little
 
 
@@ -151,12 +164,18 @@ def _text_size(height: int, width: int) -> int:
     return int(np.clip(0.019 * np.sqrt(height * width), 13, 48))
 
 
-def _write_names(out: np.ndarray, findings: Sequence[Finding], drawn: Sequence[_Drawn], size: int) -> None:
+def _write_names(
+    out: np.ndarray,
+    findings: Sequence[Finding],
+    drawn: Sequence[_Drawn],
+    size: int,
+    words: Sequence[str],
+) -> None:
     height, width = out.shape[:2]
     pad = max(3, size // 4)
     bar = max(3, size // 5)
     tall = line_height(size) + pad
-    texts = [fit_text(finding_text(f), size, width - bar - 3 * pad - 2) for f in findings]
+    texts = [fit_text(t, size, width - bar - 3 * pad - 2) for t in words]
     sizes = [(text_width(t, size) + bar + 2 * pad, tall) if t else (width + 1, tall) for t in texts]
     order = sorted(range(len(findings)), key=lambda i: -findings[i].region.score * findings[i].region.area)
     gap = max(3, size // 4)

@@ -66,12 +66,16 @@ def _with_rule(method: Clipomaly | VL4AD, settings: Settings, vocabulary: Vocabu
     """The method, with the rule that will cut its scores; a notice where `auto` has to fall back."""
     spec, rule = method.encoder.spec, settings.unknown.threshold
     provenance = {"model": spec.name, "model_hash": spec.fingerprint}
+    if "names" in spec.extra:
+        provenance["names"] = str(spec.extra["names"])
     notices: tuple[str, ...] = (str(spec.extra["notice"]),) if "notice" in spec.extra else ()
     if rule in ("auto", "calibrated"):
         if method.calibrated(vocabulary) is not None and method.thresholds is not None:
             provenance |= {"thresholds_hash": method.thresholds.hash, "threshold_rule": "calibrated"}
         elif rule == "calibrated" or settings.unknown.thresholds is not None:
-            raise ConfigError(method.why_uncalibrated(vocabulary))
+            given = settings.unknown.thresholds
+            where = "" if given is None else f"--thresholds {given}: "
+            raise ConfigError(where + method.why_uncalibrated(vocabulary))
         else:
             provenance["threshold_rule"] = "otsu"
             notices += (

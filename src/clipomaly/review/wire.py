@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from clipomaly.records import UNNAMED
+from clipomaly.records import UNNAMED, shown_name
 from clipomaly.review.pictures import finding_color, mask_box
 from clipomaly.store.decisions import Decision
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun
@@ -62,6 +62,7 @@ def frame_row(frame: StoredFrame) -> dict[str, Any]:
         "seconds": _number(frame.time),
         "camera": frame.camera,
         "place": frame.place,
+        "names": run.names,
         "sequence": frame.sequence,
         "index": frame.index,
         "conditions": dict(frame.conditions),
@@ -74,7 +75,8 @@ def finding_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "id": row["id"],
         "frame": row["frame"],
-        "label": row["name"],
+        "run": row["run"],
+        "label": shown_name(row["name"], row["guess"]),
         "name": None if row["name"] == UNNAMED else row["name"],
         "status": row["status"],
         "assignee": row["assignee"],
@@ -116,7 +118,13 @@ def finding_detail(
         "frame": frame_row(frame),
         "run": {"id": finding.run, "title": run_row(run)["title"] if run else finding.run},
         "others": [
-            {"id": o["id"], "label": o["name"], "status": o["status"], "box": list(o["box"])} for o in others
+            {
+                "id": o["id"],
+                "label": shown_name(o["name"], o["guess"]),
+                "status": o["status"],
+                "box": list(o["box"]),
+            }
+            for o in others
         ],
         "history": [{**decision_row(d), "holds": holds} for d, holds in history],
     }

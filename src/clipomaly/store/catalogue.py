@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from jaxtyping import Bool, Integer
 
 from clipomaly.errors import ConfigError
-from clipomaly.records import UNNAMED
+from clipomaly.records import UNNAMED, names_are_guesses
 from clipomaly.store.columns import Texts, flat, numbers, pictures_of, places_of, top
 from clipomaly.store.decisions import Decisions
 from clipomaly.store.filters import FindingFilter
@@ -63,6 +63,7 @@ class Catalogue:
         self._parts: dict[str, Mapping[str, Any]] = {}
         self._cut: set[str] = set()
         self._spaces: dict[str, str] = {}
+        self._names: dict[str, str] = {}
         self._places: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
         self.refresh()
 
@@ -243,6 +244,14 @@ class Catalogue:
         [row] = self.rows([finding])
         return self.name.words[self.name.codes[row]] if row >= 0 else UNNAMED
 
+    def guesses(self, finding: str) -> bool:
+        """Whether the names that its run gave are guesses, as the model's folder said."""
+        [row] = self.rows([finding])
+        run = self.run.words[self.run.codes[row]]
+        if run not in self._names:
+            self._names = {one.id: one.names for one in self.store.runs()}
+        return names_are_guesses({"names": self._names.get(run)})
+
     def space_of_run(self, run: str) -> str | None:
         """Whose vectors a run's findings have; kept, as runs never change."""
         if run not in self._spaces:
@@ -297,15 +306,19 @@ class Catalogue:
         if i < 0:
             raise KeyError(finding)
         owner = int(self.owner[i])
+        status = STATUSES[self.status[i]]
+        name, found = self.name.words[self.name.codes[i]], self.found_name.words[self.found_name.codes[i]]
         return {
             "id": finding,
             "run": self.run.words[self.run.codes[i]],
             "frame": str(self.frame_ids[i]),
             "frame_name": self.frame_name.words[self.frame_codes[i]],
-            "name": self.name.words[self.name.codes[i]],
-            "found_name": self.found_name.words[self.found_name.codes[i]],
+            "name": name,
+            "found_name": found,
+            # People's names are none, nor is a model's that they confirmed.
+            "guess": name == found != UNNAMED and status != "confirmed" and self.guesses(finding),
             "name_source": self.name_source.words[self.name_source.codes[i]] or None,
-            "status": STATUSES[self.status[i]],
+            "status": status,
             "assignee": self.assignee.words[self.assignee.codes[i]] or None,
             "score": float(self.score[i]),
             "confidence": float(self.confidence[i]),

@@ -223,7 +223,12 @@ def _reason(
 ) -> str:
     """The reason in words, the figures behind them included."""
     name = catalogue.name.words[catalogue.name.codes[row]]
-    told = "without a name" if name == UNNAMED else f'perhaps "{name}" ({catalogue.confidence[row]:.0%})'
+    if name == UNNAMED:
+        told = "without a name"
+    elif catalogue.guesses(str(catalogue.ids[row])):
+        told = f'perhaps "{name}?"'
+    else:
+        told = f'perhaps "{name}" ({catalogue.confidence[row]:.0%})'
     box, (height, width) = catalogue.box[row], catalogue.image_size[row]
     middle = (box[0] + box[2]) / 2 / width
     side = "left" if middle < 1 / 3 else "right" if middle > 2 / 3 else "middle"

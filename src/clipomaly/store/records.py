@@ -47,6 +47,8 @@ class StoredRun:
     space: str = ""
     """Whose vectors the embeddings are: those of other spaces are never compared with them."""
     notice: str = ""
+    names: str = ""
+    """`guesses` where the model's names are no more than that."""
 
 
 @dataclass(frozen=True)

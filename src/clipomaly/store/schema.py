@@ -22,7 +22,7 @@ from clipomaly.errors import StoreError
 
 __all__ = ["FINDINGS", "FRAMES", "META", "RUNS", "SCHEMA_VERSION", "TABLES", "migrate", "vector_schema"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _text, _real = pa.string(), pa.float64()
 
@@ -42,6 +42,7 @@ RUNS = pa.schema(
         ("version", _text),
         ("space", _text),
         ("notice", _text),
+        ("names", _text),  # since 3
     ]
 )
 FRAMES = pa.schema(
@@ -108,6 +109,11 @@ def _to_2(tables: dict[str, Any]) -> None:
     )
 
 
+def _to_3(tables: dict[str, Any]) -> None:
+    """Runs learn whether their names are guesses; of older ones nobody knows."""
+    _add(tables["runs"], {"names": "cast('' as string)"})
+
+
 def _add(table: Any, columns: dict[str, str]) -> None:
     """Add the columns that are missing: a migration that was cut short goes on where it stopped."""
     missing = {name: value for name, value in columns.items() if name not in table.schema.names}
@@ -116,7 +122,7 @@ def _add(table: Any, columns: dict[str, str]) -> None:
 
 
 #: From the version before to this one.
-_STEPS: dict[int, Callable[[dict[str, Any]], None]] = {2: _to_2}
+_STEPS: dict[int, Callable[[dict[str, Any]], None]] = {2: _to_2, 3: _to_3}
 
 
 def migrate(tables: dict[str, Any], version: int) -> None:

@@ -84,6 +84,7 @@ def write_folder(
             "pasted_outliers": recipe.pastes,
             "terms": "research, non-commercial",
             "notice": NOTICE,
+            "names": "guesses",
             "recipe": asdict(recipe),
             **(extra or {}),
         },
