@@ -98,12 +98,20 @@ def frames(n: int, dtype: type, scale: float = 1.0) -> list[tuple[np.ndarray, np
 
 
 @pytest.mark.parametrize(
-    ("n", "dtype", "scale"),
-    [(12, np.float32, 1), (50, np.float32, 1e-6), (12, np.float16, 1), (9, np.float64, 1e4)],
+    ("n", "dtype", "scale", "shift"),
+    [
+        (12, np.float32, 1, 0),
+        (50, np.float32, 1e-6, 0),
+        (12, np.float16, 1, 0),
+        (9, np.float64, 1e4, 0),
+        (40, np.float32, 1e-5, 0.5),  # scores that differ in their last digits alone
+        (12, np.float32, 1e-3, -100),
+    ],
 )
-def test_summed_rows_give_the_exact_figures_closely(n: int, dtype: type, scale: float) -> None:
+def test_summed_rows_give_the_exact_figures_closely(n: int, dtype: type, scale: float, shift: float) -> None:
     sketches, counts = FrameSketches(), PixelCounts(np.float64 if dtype is np.float64 else np.float32)
     for scores, labels in frames(n, dtype, scale):
+        scores = scores + dtype(shift)
         sketches.add(scores, labels)
         counts.add(scores, labels)
     rows, exact = sketches.rows(), counts.result()

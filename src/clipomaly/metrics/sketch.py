@@ -6,8 +6,9 @@ the pooled scores of both classes, so that they are fine wherever the curves mov
 scores of one bin count as tied. With 2048 bins the AP of summed rows differs from the exact one by well under
 0.001, far less than the width of an interval over 10 to 100 frames.
 
-Frames are first counted by the upper 20 bits of their order-preserving keys (2048 steps an octave). After
-`settle` frames the shared bins are fixed from what was seen, and each frame is 2 · bins numbers from then on.
+A frame is first counted by 2²⁰ equal steps of its order-preserving keys, from its lowest to its highest: at
+least 8192 steps an octave, and every float apart where scores lie close together. After `settle` frames the
+shared bins are fixed from what was seen, and each frame is 2 · bins numbers from then on.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from clipomaly.metrics.keys import keys_of, scores_of
 
 __all__ = ["FROM_FALLING", "FrameSketches", "ap_of", "auroc_of", "f1_best_of", "falling", "fpr95_of"]
 
-_CODES = 1 << 20
+_BITS = 20
 _STRIP = 1 << 16  # pixels counted at once
 
 
@@ -43,8 +44,7 @@ class FrameSketches:
         self.bins, self.settle = bins, settle
         self._fine: list[tuple[np.ndarray, np.ndarray]] = []
         self._rows: list[np.ndarray] = []
-        self._cuts: np.ndarray | None = None
-        self._bin = np.empty(0, np.uint16)  # the bin of each code, once the bins are fixed
+        self._cuts: np.ndarray | None = None  # the lowest key of each bin but the first
 
     def add(self, scores: Shaped[np.ndarray, "*shape"], labels: Shaped[np.ndarray, "..."]) -> None:
         """Count one frame; labels are 0, 1 and 255 (left out)."""
@@ -83,9 +83,9 @@ class FrameSketches:
         """The lowest score of each bin; of the first and of empty ones at the end, −∞ and ∞."""
         self.rows()
         assert self._cuts is not None
-        keys = self._cuts.astype(np.uint32) << np.uint32(12)
         out = np.full(self.bins, np.inf)
-        out[0], out[1 : 1 + keys.size] = -np.inf, scores_of(keys, np.dtype(np.float32))
+        out[0] = -np.inf
+        out[1 : 1 + self._cuts.size] = scores_of(self._cuts.astype(np.uint32), np.dtype(np.float32))
         return out
 
     def _settle(self) -> None:
@@ -96,17 +96,22 @@ class FrameSketches:
             if not pooled.size:
                 continue
             order = np.argsort(pooled[0], kind="stable")
-            codes, falling = pooled[0][order], np.cumsum(pooled[1][order])
-            wanted = np.arange(1, self.bins // 2) * (falling[-1] / (self.bins // 2))
-            cuts.append(codes[np.searchsorted(falling, wanted)])
+            keys, rising = pooled[0][order], np.cumsum(pooled[1][order])
+            wanted = np.arange(1, self.bins // 2) * (rising[-1] / (self.bins // 2))
+            cuts.append(keys[np.searchsorted(rising, wanted)])
         self._cuts = np.unique(np.concatenate(cuts))
-        self._bin = np.searchsorted(self._cuts, np.arange(_CODES), "right").astype(np.uint16)
         self._rows += [self._row(frame) for frame in self._fine]
         self._fine = []
 
     def _row(self, frame: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """Pixels by bin, from occupied codes and their counts."""
-        return np.stack([np.bincount(self._bin[c], n, self.bins) for c, n in frame]).astype(np.int64)
+        """Pixels by bin, from occupied keys in order and their counts."""
+        assert self._cuts is not None
+        row = np.zeros((2, self.bins), np.int64)
+        for side, (keys, counts) in enumerate(frame):
+            below = np.concatenate([[0], np.cumsum(counts)])
+            edges = below[np.searchsorted(keys, self._cuts)]
+            row[side, : edges.size + 1] = np.diff(edges, prepend=0, append=below[-1])
+        return row
 
 
 def _keys(scores: np.ndarray) -> np.ndarray:
@@ -114,17 +119,23 @@ def _keys(scores: np.ndarray) -> np.ndarray:
 
 
 def _sparse(keys: np.ndarray) -> np.ndarray:
-    """Occupied codes and their counts, [2, k]: counted from the lowest on, so that the table stays small."""
+    """The lowest key of each occupied step, in order, and its count: [2, k].
+
+    Steps are as wide as 2²⁰ of them between the lowest and the highest key must be: one key where scores lie
+    close together.
+    """
     if not keys.size:
         return np.empty((2, 0), np.int64)
-    lowest = keys.min() >> np.uint32(12)
-    table = np.zeros(int((keys.max() >> np.uint32(12)) - lowest) + 1, np.int64)
-    step = _STRIP if table.size <= _STRIP else keys.size
-    for start in range(0, keys.size, step):
-        codes = (keys[start : start + step] >> np.uint32(12)) - lowest
-        table += np.bincount(codes, minlength=table.size)
+    lowest = keys.min()
+    reach = int(keys.max()) - int(lowest)
+    shift = np.uint32(max(0, reach.bit_length() - _BITS))
+    table = np.zeros((reach >> int(shift)) + 1, np.int64)
+    strip = _STRIP if table.size <= _STRIP else keys.size
+    for start in range(0, keys.size, strip):
+        steps = (keys[start : start + strip] - lowest) >> shift
+        table += np.bincount(steps, minlength=table.size)
     occupied = np.flatnonzero(table)
-    return np.stack([occupied + int(lowest), table[occupied]])
+    return np.stack([(occupied << int(shift)) + int(lowest), table[occupied]])
 
 
 # --- figures of summed rows [*b, 2, bins]; NaN where a class is missing ---
