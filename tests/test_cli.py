@@ -200,7 +200,10 @@ def test_calibrate_then_use_it(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     table = json.loads(file.read_text())
-    value = table["values"][load_vocabulary("camvid").hash]["max-logit"]
+    score = json.loads((MINI_FOLDER / "encoder.json").read_text())["extra"]["score"]
+    value = table["values"][load_vocabulary("camvid").hash][score]
+    assert (tmp_path / "t.highest.jpg").is_file()
+    assert "ordinary?" in done.stdout
     done = clipomaly("segment", folder, "--vocabulary", "camvid", "--thresholds", file, "--threshold",
                      "calibrated", "--blend", "0", "--out", tmp_path / "out")  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -209,6 +212,7 @@ def test_calibrate_then_use_it(tmp_path: Path) -> None:
                       "calibrated", "--out", tmp_path / "out2")  # fmt: skip
     assert wrong.returncode != 0
     assert "clipomaly calibrate" in wrong.stderr
+    assert f"--thresholds {file}" in wrong.stderr
 
 
 def test_the_demo(tmp_path: Path) -> None:

@@ -112,7 +112,8 @@ def run_calibrate(
     console = Console()
     for name, value in values.items():
         console.print(f"{name:15} {value:.6f}")
-    console.print(f"{out}  (hash {thresholds.hash}, {frames} frames, {fpr:.3%} of known pixels above)")
+    count = f"{frames} frame{'' if frames == 1 else 's'}"
+    console.print(f"{out}  (hash {thresholds.hash}, {count}, {fpr:.3%} of known pixels above)")
     if sheet is not None:
         shown = highest.write(sheet)
         console.print(
@@ -122,10 +123,9 @@ def run_calibrate(
         )
         console.print("look: are these really ordinary? If not, take their frames out and calibrate again")
     if frames < ENOUGH:
-        few = f"{frames} frame{'' if frames == 1 else 's'}"
         Console(stderr=True).print(
             Text(
-                f"note: {few}: a threshold from fewer than {ENOUGH} frames moves much from one choice of "
+                f"note: {count}: a threshold from fewer than {ENOUGH} frames moves much from one choice of "
                 "frames to another; calibrate on more",
                 style="yellow",
             ),

@@ -52,7 +52,8 @@ def print_findings(results: str | Path, *, limit: int | None = None, console: Co
             table.add_row(frame, *cells[: len(table.columns) - 1])
     console.print(table)
     if shown < total:
-        console.print(f"[dim]… and {total - shown} more findings in {escape(str(results))}[/]")
+        more = f"{total - shown} more finding{'' if total - shown == 1 else 's'}"
+        console.print(f"[dim]… and {more} in {escape(str(results))}[/]")
     if guessed and shown:
         console.print("names with a question mark are guesses of the model: look at the pictures")
 

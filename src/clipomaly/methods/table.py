@@ -73,9 +73,7 @@ def _with_rule(method: Clipomaly | VL4AD, settings: Settings, vocabulary: Vocabu
         if method.calibrated(vocabulary) is not None and method.thresholds is not None:
             provenance |= {"thresholds_hash": method.thresholds.hash, "threshold_rule": "calibrated"}
         elif rule == "calibrated" or settings.unknown.thresholds is not None:
-            given = settings.unknown.thresholds
-            where = "" if given is None else f"--thresholds {given}: "
-            raise ConfigError(where + method.why_uncalibrated(vocabulary))
+            raise ConfigError(_whose(settings) + method.why_uncalibrated(vocabulary))
         else:
             provenance["threshold_rule"] = "otsu"
             notices += (
@@ -99,7 +97,7 @@ def open_anomalyclip(settings: Settings, vocabulary: Vocabulary, encoder: OpenEn
     notices: tuple[str, ...] = (config.notice,) if config.notice else ()
     if settings.unknown.threshold in ("auto", "calibrated") and method.calibrated(vocabulary) is None:
         if given or settings.unknown.threshold == "calibrated":
-            raise ConfigError(method.why_uncalibrated())
+            raise ConfigError(_whose(settings) + method.why_uncalibrated())
         notices += (f"{method.why_uncalibrated()}. Using otsu, anew for each frame.",)
     return Opened(method, provenance, notices)
 
@@ -119,9 +117,9 @@ def open_baselines(settings: Settings, vocabulary: Vocabulary, encoder: OpenEnco
         if thresholds is not None or settings.unknown.threshold == "calibrated":
             reason = None if thresholds is None else thresholds.mismatch(method.conditions())
             raise ConfigError(
-                f"no calibrated threshold for method {method.name} with vocabulary {vocabulary.name}"
-                f"{f' ({reason})' if reason else ''}: run `clipomaly calibrate --method {method.name}`, give "
-                "its file with --thresholds, or use --threshold otsu"
+                f"{_whose(settings)}no calibrated threshold for method {method.name} with vocabulary "
+                f"{vocabulary.name}{f' ({reason})' if reason else ''}: run `clipomaly calibrate "
+                f"--method {method.name}`, give its file with --thresholds, or use --threshold otsu"
             )
         notices = (f"no calibrated threshold for method {method.name}. Using otsu.",)
     return Opened(method, provenance, notices)
@@ -209,6 +207,12 @@ def open_encoder(settings: Settings, threads: int | None = None) -> Encoder:
         working_long_side=e.long_side,
         tile=e.tile,
     )
+
+
+def _whose(settings: Settings) -> str:
+    """The file that a complaint about thresholds is about, where one was given."""
+    given = settings.unknown.thresholds
+    return "" if given is None else f"--thresholds {given}: "
 
 
 def _thresholds(settings: Settings, encoder: Encoder) -> Thresholds | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from clipomaly.errors import StoreError
-from clipomaly.records import UNNAMED
+from clipomaly.records import UNNAMED, shown_name
 from clipomaly.review.desk import Desk
 from clipomaly.review.filters import read_filter
 from clipomaly.store.clusters import clusters_of, suggest_names, votes_of
@@ -61,11 +61,16 @@ class Groups:
         members = self._members[number]
         c = self.desk.catalogue
         rows = c.rows(members[:500])
-        names = c.name.codes[rows[rows >= 0]]
-        common = c.name.words[int(np.bincount(names).argmax())] if len(names) else UNNAMED
+        rows = rows[rows >= 0]
+        names = c.name.codes[rows]
+        code = int(np.bincount(names).argmax()) if len(names) else -1
+        common = c.name.words[code] if code >= 0 else UNNAMED
         if common == UNNAMED:
             perhaps = self._suggest(number)
             common = f"{perhaps}?" if perhaps else UNNAMED
+        else:
+            first = str(c.ids[rows[names == code][0]])
+            common = shown_name(common, c.row(first)["guess"])
         return {"id": str(number), "name": common, "size": size, "sample": members[0]}
 
     def _suggest(self, number: int) -> str:
