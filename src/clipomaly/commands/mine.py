@@ -89,9 +89,6 @@ def run_clusters(
     return clusters
 
 
-def _why(catalogue: Catalogue, where: FindingFilter) -> str:
-    left = catalogue.count(where)
-    if left:
 def _suggested(cluster: Cluster, guessed: bool) -> str:
     """The names, each with its share of the cluster's votes; guesses without."""
     if guessed:
@@ -99,6 +96,9 @@ def _suggested(cluster: Cluster, guessed: bool) -> str:
     return ", ".join(f"{name} {share:.0%}" for name, share in cluster.names) or "no suggestion"
 
 
+def _why(catalogue: Catalogue, where: FindingFilter) -> str:
+    left = catalogue.count(where)
+    if left:
         return f"the {left} findings that the filters leave have no vectors (their method gave none)"
     return why_nothing(catalogue, where)
 

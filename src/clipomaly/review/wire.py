@@ -49,6 +49,7 @@ def run_row(run: StoredRun) -> dict[str, Any]:
         "findings": run.findings,
         "version": run.version,
         "notice": run.notice,
+        "names": run.names,
     }
 
 
@@ -62,7 +63,6 @@ def frame_row(frame: StoredFrame) -> dict[str, Any]:
         "seconds": _number(frame.time),
         "camera": frame.camera,
         "place": frame.place,
-        "names": run.names,
         "sequence": frame.sequence,
         "index": frame.index,
         "conditions": dict(frame.conditions),
