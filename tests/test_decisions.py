@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("sqlalchemy", reason='decisions need the extra: pip install "clipomaly[store]"')
+pytest.importorskip("sqlalchemy", reason='decisions need the extra: pip install ".[store]"')
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,7 +32,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     found = shutil.which("initdb") or next((str(p) for p in sorted(POSTGRES.glob("*/bin/initdb"))), None)
     if found is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: apt install postgresql)")
-    pytest.importorskip("psycopg", reason='PostgreSQL needs the extra: pip install "clipomaly[postgres]"')
+    pytest.importorskip("psycopg", reason='PostgreSQL needs the extra: pip install ".[postgres]"')
     programs = Path(found).parent
     folder = tmp_path_factory.mktemp("postgres")
     as_other: dict[str, object] = {}

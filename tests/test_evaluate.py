@@ -114,6 +114,8 @@ def test_metrics_json_has_the_stable_keys_with_intervals_and_hashes(masks: Path,
     assert metrics["locked"]["rule"] == "otsu"
     assert not metrics["locked"]["fixed"]
     assert f"{100 * metrics['ap']:.1f}" in shown
+    assert "figures in percent unless noted" in shown
+    assert "seconds a frame (s)" in shown
     lines = list(csv.DictReader((out / "frames.csv").open()))
     assert [line["frame"] for line in lines] == ["f0", "f1", "f2", "f3"]
     assert float(lines[0]["ap"]) > 0.9 > float(lines[1]["ap"])  # the middle one, and the corner

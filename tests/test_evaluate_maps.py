@@ -103,6 +103,7 @@ def test_the_command_writes_figures_and_reports(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.exception
     metrics = json.loads((out / "metrics.json").read_text())
     truth, score = pooled()
+    assert "figures in percent unless noted" in result.output
     assert metrics["ap"] == pytest.approx(average_precision_score(truth, score), abs=1e-12)
     assert metrics["locked"]["recall"] == pytest.approx((score[truth == 1] >= 0.9).mean())
     assert metrics["locked"]["fixed"]
@@ -272,7 +273,7 @@ def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     arguments = ["export", "smiyc", str(scores), "--split", "AnomalyTrack-all"]
     result = CliRunner().invoke(app, arguments)
     assert isinstance(result.exception, MissingExtra)
-    assert "clipomaly[smiyc]" in str(result.exception)
+    assert 'pip install ".[smiyc]"' in str(result.exception)
     (tmp_path / "a.hdf5").write_bytes(b"")
-    with pytest.raises(ClipomalyError, match=r"clipomaly\[smiyc\]"):
+    with pytest.raises(ClipomalyError, match=r"install \"\.\[smiyc\]\""):
         read_score(tmp_path / "a.hdf5")

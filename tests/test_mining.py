@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pytest.importorskip("lancedb", reason='stores need the extra: pip install "clipomaly[store]"')
+pytest.importorskip("lancedb", reason='stores need the extra: pip install ".[store]"')
 
 from PIL import Image
 from typer.testing import CliRunner
@@ -23,7 +24,7 @@ from clipomaly.errors import StoreError
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.clusters import dp_means, near_duplicates
 from clipomaly.store.decisions import Decision, Decisions
-from clipomaly.store.mining import group_matches, propose, search, unnamed_clusters
+from clipomaly.store.mining import UNDECIDED, group_matches, propose, search, undecided_clusters
 from clipomaly.store.results import ResultStore
 from clipomaly.store.synthetic import SYNTHETIC_NAMES, clustered_vectors, synthetic_store
 from clipomaly.testing import ColourEncoder, colour_picture, colour_vocabulary
@@ -113,13 +114,17 @@ def test_clusters_are_found_again_and_named_by_their_members(catalogue: Catalogu
     assert found.max() == 5
     for cluster in range(6):
         assert len(set(owner[found == cluster])) == 1
-    clusters = unnamed_clusters(catalogue)
+    clusters = undecided_clusters(catalogue)
     assert clusters
     sizes = [len(c.findings) for c in clusters]
     assert sizes == sorted(sizes, reverse=True)
     members = [f for c in clusters for f in c.findings]
     assert len(set(members)) == len(members)
-    assert set(members) <= set(catalogue.query(FindingFilter(name="unknown object")))
+    undecided = catalogue.query(FindingFilter(status=("open", "assigned")))
+    assert set(members) <= set(undecided)
+    assert {catalogue.row(f)["found_name"] for f in members} - {"unknown object"}, "named by a model too"
+    nameless = undecided_clusters(catalogue, replace(UNDECIDED, name="unknown object"))
+    assert {catalogue.name_of(f) for c in nameless for f in c.findings} == {"unknown object"}
     for cluster in clusters[:10]:
         votes = [c.candidates[0].name for c in catalogue.store.findings(list(cluster.findings))]
         assert cluster.names[0][0] == max(sorted(set(votes)), key=votes.count)
@@ -265,7 +270,12 @@ def test_nothing_found_says_what_was_looked_for_and_why(filled: Path) -> None:
         (["search", some, "--status", "open", "--min-score", "9"], r"of 3 findings none has min-score 9"),
         (["search", some, "--text", "0", "--name", "yellow"], r"none has all of: name 'yellow', text '0' "),
         (["mine", "--status", "rejected"], r"no frame to propose: of 3 findings none has status rejected"),
-        (["mine", "--clusters"], r"no cluster: .*name 'unknown object'"),
+        (
+            ["mine", "--clusters", "--reach", "1"],
+            r"no cluster: 3 findings that nobody has decided about, but",
+        ),
+        (["mine", "--clusters", "--at-least", "4"], r"that nobody has decided about: 3, fewer than"),
+        (["mine", "--clusters", "--name", "rod"], r"no cluster: of 3 findings none has name 'rod'; name in"),
     ):
         done = line.invoke(app, [*arguments, *store])
         assert done.exit_code == 0, done.output

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("lancedb", reason='stores need the extra: pip install "clipomaly[store]"')
+pytest.importorskip("lancedb", reason='stores need the extra: pip install ".[store]"')
 
 from clipomaly.commands.export import run_export, run_import
 from clipomaly.commands.search import query_vector
@@ -22,7 +22,7 @@ from clipomaly.records import UNNAMED
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.decisions import Decision, Decisions
 from clipomaly.store.evidence import gather_evidence
-from clipomaly.store.mining import group_matches, propose, search, unnamed_clusters
+from clipomaly.store.mining import group_matches, propose, search, undecided_clusters
 from clipomaly.store.parts import cut_by_line, cut_in_pieces, part_id, part_of_number, part_tables, root_of
 from clipomaly.store.results import ResultStore
 
@@ -234,7 +234,7 @@ def test_searching_and_mining_know_parts(catalogue: Catalogue) -> None:
     proposals = propose(catalogue, 10)
     assert len(proposals) == 3
     assert finding not in {p.finding for p in proposals}
-    clusters = unnamed_clusters(catalogue, reach=-1.0)
+    clusters = undecided_clusters(catalogue, reach=-1.0)
     assert {first, second} <= set(clusters[0].findings)
     assert finding not in clusters[0].findings
 

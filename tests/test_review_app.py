@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,8 @@ from starlette.testclient import TestClient
 
 from clipomaly.review import pages
 from clipomaly.review.pictures import finding_color, mask_box
+from clipomaly.review.security import Policy
+from clipomaly.review.wire import clip_row
 from clipomaly.store.decisions import Decisions, decisions_url
 from clipomaly.store.results import ResultStore
 from clipomaly.store.taxonomy import Rules
@@ -115,6 +119,9 @@ def test_a_finding_shows_its_evidence_clip_and_look_alikes(reader: TestClient, m
     ]
     assert tuple(found["box"]) == stored.box
     assert len(found["others"]) == 3  # the made-up frames hold four each
+    assert found["run"]["id"] == stored.run
+    tile = reader.get("/api/grid?limit=1&status=open").json()["findings"][0]
+    assert (tile["id"], tile["run"]) == (first, stored.run)
     clip = reader.get(f"/api/findings/{first}/clip").json()["frames"]
     assert found["frame"]["id"] in [f["id"] for f in clip]
     assert [f["index"] for f in clip] == sorted(f["index"] for f in clip)
@@ -470,6 +477,33 @@ def test_figures_agree_with_the_store(client: TestClient) -> None:
 
 
 # --- the pages' files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?who=ada", "?status=open&condition=weather%3Drain&who=a%26b", "?token=none-is-asked-for"]
+)
+def test_the_first_address_keeps_what_was_asked(reader: TestClient, query: str) -> None:
+    answer = reader.get(f"/{query}", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, f"/queue{query}")
+
+
+def test_the_printed_address_signs_in_and_keeps_the_name(folder: Path) -> None:
+    policy = Policy.make("127.0.0.1", "a-token-of-sixteen-and-more")
+    with client_of(folder, policy) as client:
+        answer = client.get(f"/?token={policy.token}&who=ada")
+        assert answer.status_code == 200
+        assert str(answer.url).endswith("/queue?who=ada")
+
+
+def test_a_folder_of_photos_is_no_clip(made: Path) -> None:
+    store = ResultStore.open(made)
+    [run] = store.runs()
+    own = next(iter(store.frames(run.id)))
+    for later, apart in ((1.5, 1.5), (-60.0, -60.0), (61.0, None), (61_896_891.0, None), (math.nan, None)):
+        row = clip_row(replace(own, time=own.time + later), own)
+        assert row["apart"] == apart
+        assert row["index"] == own.index
+    assert clip_row(own, replace(own, time=None))["apart"] is None
 
 
 def test_every_element_that_scripts_name_is_there() -> None:

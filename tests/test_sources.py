@@ -325,4 +325,4 @@ def test_without_the_extra_a_video_says_what_to_install(video: Path, monkeypatch
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     [failure] = read_frames(list_sources([str(video)]))
     assert isinstance(failure, UnreadableFrame)
-    assert 'pip install "clipomaly[video]"' in str(failure)
+    assert 'pip install ".[video]"' in str(failure)

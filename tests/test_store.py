@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("lancedb", reason='stores need the extra: pip install "clipomaly[store]"')
+pytest.importorskip("lancedb", reason='stores need the extra: pip install ".[store]"')
 
 import pyarrow as pa
 from PIL import Image

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("lancedb", reason='stores need the extra: pip install "clipomaly[store]"')
+pytest.importorskip("lancedb", reason='stores need the extra: pip install ".[store]"')
 
 from PIL import Image
 from pyarrow import fs

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("lancedb", reason='stores need the extra: pip install "clipomaly[store]"')
+pytest.importorskip("lancedb", reason='stores need the extra: pip install ".[store]"')
 
 from PIL import Image
 from typer.testing import CliRunner
@@ -19,6 +19,7 @@ from clipomaly.commands.run import run_into_store
 from clipomaly.commands.stores import open_catalogue
 from clipomaly.commands.taxonomy import open_taxonomy
 from clipomaly.errors import ConfigError, StoreError
+from clipomaly.methods.calibrated import why_uncalibrated
 from clipomaly.records import UNNAMED
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.decisions import Decision, Decisions
@@ -28,6 +29,7 @@ from clipomaly.store.synthetic import synthetic_store
 from clipomaly.store.taxonomy import Rules, Taxonomy, load_rules
 from clipomaly.store.taxonomy_file import diff, read_version, write_taxonomy
 from clipomaly.testing import ColourEncoder, colour_picture, colour_vocabulary
+from clipomaly.thresholds import Thresholds
 from clipomaly.vocabulary import (
     CandidateName,
     KnownClass,
@@ -267,7 +269,8 @@ def test_a_promoted_name_is_known_in_the_next_run(tmp_path: Path) -> None:
         store = ResultStore.open(uri)
         return done.run, [f.label for frame in store.frames(done.run) for f in store.findings_of(frame.id)]
 
-    first, names = run(colour_vocabulary("green", "blue"))
+    base = colour_vocabulary("green", "blue")
+    first, names = run(base)
     assert names == ["red", "red", "red", "magenta"]
     catalogue = open_catalogue(str(uri), None)
     catalogue.decisions.append(Decision("ada", "confirm", tuple(catalogue.query(FindingFilter(name="red")))))
@@ -282,6 +285,7 @@ def test_a_promoted_name_is_known_in_the_next_run(tmp_path: Path) -> None:
     call("promote", "red", "--who", "ada")
     call("reject", "magenta", "--reason", "marking", "--who", "ada")
     call("export", "--out", str(file))
+    assert load_vocabulary(file).name == f"{base.name}-v3"
     assert "already" in call("export", "--out", str(file), code=1)
     shown = json.loads(call("show", "--json"))
     assert {n["name"]: n["status"] for n in shown["names"]} == {
@@ -295,12 +299,18 @@ def test_a_promoted_name_is_known_in_the_next_run(tmp_path: Path) -> None:
     call("export", "--out", str(file), "--overwrite")
     assert read_version(file) == 5
     vocabulary = load_vocabulary(file)
-    assert vocabulary.hash == shown["hash"]
+    shown = json.loads(call("show", "--json"))
+    assert (vocabulary.name, vocabulary.hash) == (f"{base.name}-v5", shown["hash"])
+    assert (shown["vocabulary"], shown["exported"]) == (base.name, vocabulary.name)
+    told = why_uncalibrated(Thresholds("m", {}, 0.01, {}), {}, vocabulary, "a score", "clipomaly calibrate")
+    assert f"none was measured for vocabulary {base.name}-v5 as" in told
     second, names = run(vocabulary)
     assert second != first
     assert "red" not in names, "it is no longer unknown"
     assert "magenta" not in names, "a rejected name is not proposed again"
     result = ResultStore.open(uri)
+    assert [r.vocabulary for r in result.runs()] == [base.name, f"{base.name}-v5"]
+    assert f"{base.name}-v5 " in line.invoke(app, ["stores", "show", str(uri)]).output
     assert len(result.frames(second)) == 4
     # Both runs saw the same pictures, and the evidence counts each once.
     taxonomy = open_taxonomy(str(uri), None, None)

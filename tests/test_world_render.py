@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("mitsuba", reason='the renderer is not installed: pip install "clipomaly[world]"')
+pytest.importorskip("mitsuba", reason='the renderer is not installed: pip install ".[world]"')
 if not pytest.importorskip("drjit").has_backend(pytest.importorskip("drjit").JitBackend.LLVM):
     pytest.skip("the renderer finds no LLVM library: apt install libllvm19", allow_module_level=True)
 

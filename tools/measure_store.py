@@ -24,7 +24,7 @@ import numpy as np
 
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.decisions import Decision, Decisions, decisions_url
-from clipomaly.store.mining import propose, search, unnamed_clusters
+from clipomaly.store.mining import propose, search, undecided_clusters
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun, finding_id, frame_id
 from clipomaly.store.results import ResultStore
 from clipomaly.store.rows import frame_table, vector_table
@@ -107,7 +107,7 @@ def latency(folder: Path, findings: int, width: int) -> None:
     timed("decide about 500", lambda: decisions.append(Decision("a", "confirm", tuple(ids[100:600]))))
     timed("take in decisions", catalogue.refresh)
     timed("propose 200 frames", lambda: propose(catalogue, 200))
-    timed("clusters of 20,000 without a name", lambda: unnamed_clusters(catalogue))
+    timed("clusters of 20,000 that nobody has decided about", lambda: undecided_clusters(catalogue))
 
 
 def index(folder: Path, findings: int, width: int) -> None:

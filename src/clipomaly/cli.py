@@ -11,7 +11,7 @@ from typing import Annotated, Literal, NoReturn
 
 import typer
 
-from clipomaly.cli_options import with_settings
+from clipomaly.cli_options import SETTINGS_PAGE, with_settings
 from clipomaly.cli_store import add_store_commands
 from clipomaly.config import Settings
 from clipomaly.errors import ClipomalyError, ConfigError, MissingExtra
@@ -103,7 +103,7 @@ def root(
     _ = version
 
 
-@app.command()
+@app.command(epilog=SETTINGS_PAGE)
 @with_settings
 def segment(
     settings: Settings,
@@ -200,7 +200,7 @@ def vocabularies(name: Annotated[str | None, typer.Argument(help="Show one vocab
         print_vocabulary(load_vocabulary(name))
 
 
-@app.command()
+@app.command(epilog=SETTINGS_PAGE)
 @with_settings
 def calibrate(
     settings: Settings,
@@ -230,7 +230,7 @@ def calibrate(
     run_calibrate(settings, frames, fpr, out, sheet=sheet)
 
 
-@app.command()
+@app.command(epilog=SETTINGS_PAGE)
 @with_settings
 def fit(
     settings: Settings,
@@ -246,7 +246,7 @@ def fit(
     run_fit(settings, frames, out)
 
 
-@app.command()
+@app.command(epilog=SETTINGS_PAGE)
 @with_settings
 def evaluate(
     settings: Settings,
@@ -271,7 +271,8 @@ def evaluate(
         bool, typer.Option("--keep-maps", help="Keep the score maps, five bytes a pixel.")
     ] = False,
     values: Annotated[
-        str | None, typer.Option(help="Value in the masks = 0 (known), 1 (anomaly) or 255 (left out).")
+        str | None,
+        typer.Option(help="Value in the masks = 0 (known), 1 (anomaly) or 255 (left out): 0=0,2=1,255=255."),
     ] = None,
     naming_cost: Annotated[
         bool,

@@ -16,7 +16,10 @@ import typer
 
 from clipomaly.config import load_settings, setting_fields
 
-__all__ = ["with_settings"]
+__all__ = ["SETTINGS_PAGE", "with_settings"]
+
+SETTINGS_PAGE = "All settings, as options and as keys of the file for --config: docs/settings.md"
+"""Stands at the end of the help of every command that takes them."""
 
 _PANELS = {
     "": "What to run",
@@ -66,7 +69,8 @@ def _parameter(row: tuple[str, str, Any, Any]) -> inspect.Parameter:
     base: Any = next((k for k in (int, float) if k is kind or k in getattr(kind, "__args__", ())), str)
     if f.metadata["choices"]:
         base = Literal[f.metadata["choices"]]
-    default = "" if f.default is None else f"  [default: {f.default}]"
+    # Unescaped, [default: …] is markup and vanishes.
+    default = "" if f.default is None else f"  \\[default: {f.default}]"
     option = typer.Option(
         help=f.metadata["help"] + default, rich_help_panel=_PANELS[group], show_default=False
     )

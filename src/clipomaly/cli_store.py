@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from clipomaly.cli_options import with_settings
+from clipomaly.cli_options import SETTINGS_PAGE, with_settings
 from clipomaly.config import Settings
 
 __all__ = ["add_store_commands"]
@@ -38,7 +38,7 @@ Who = Annotated[str | None, typer.Option(help="Who decides; default: $CLIPOMALY_
 
 def add_store_commands(app: typer.Typer) -> None:
     """Register them."""
-    app.command("run")(with_settings(run))
+    app.command("run", epilog=SETTINGS_PAGE)(with_settings(run))
     app.command("search")(search)
     app.command("mine")(mine)
     app.add_typer(taxonomy_app, name="taxonomy")
@@ -123,7 +123,7 @@ def mine(
     store: Store,
     budget: Annotated[int, typer.Option(min=1, help="Frames that people have time for.")] = 200,
     clusters: Annotated[
-        bool, typer.Option("--clusters", help="Instead: clusters of findings without a name.")
+        bool, typer.Option("--clusters", help="Instead: clusters of findings that nobody has decided about.")
     ] = False,
     reach: Annotated[
         float, typer.Option(min=-1, max=1, help="How alike a cluster is, at least (cosine, centred).")
@@ -131,6 +131,9 @@ def mine(
     at_least: Annotated[int, typer.Option(min=1, help="Findings of the smallest cluster.")] = 2,
     run: RunOption = None,
     status: Statuses = None,
+    name: Annotated[
+        str | None, typer.Option(help="Only findings of this name; `unknown object`: those without one.")
+    ] = None,
     since: Since = None,
     until: Until = None,
     condition: Conditions = None,
@@ -144,12 +147,11 @@ def mine(
     """
     from clipomaly.commands.mine import run_clusters, run_mine
     from clipomaly.commands.stores import filter_from, open_catalogue
-    from clipomaly.records import UNNAMED
 
     catalogue = open_catalogue(store, decisions)
     where = filter_from(
-        run=run, status=status or ["open", "assigned"], since=since, until=until, condition=condition,
-        name=UNNAMED if clusters else None,
+        run=run, status=status or ["open", "assigned"], name=name, since=since, until=until,
+        condition=condition,
     )  # fmt: skip
     if clusters:
         run_clusters(catalogue, where, reach=reach, at_least=at_least, as_json=as_json, sheet=sheet)
@@ -165,7 +167,9 @@ Base = Annotated[
 ]
 RulesFile = Annotated[
     Path | None,
-    typer.Option(help="TOML file with the table [promotion]; default: taxonomy.toml in the store's folder."),
+    typer.Option(
+        help="TOML file with the table \\[promotion]; default: taxonomy.toml in the store's folder."
+    ),
 ]
 
 
@@ -302,7 +306,10 @@ def taxonomy_diff(
 def taxonomy_export(
     store: Store,
     out: Annotated[Path, typer.Option(help="File to write.")] = Path("vocabulary.toml"),
-    name: Annotated[str | None, typer.Option(help="Another name for the vocabulary.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="What to call the vocabulary; default: the first run's with the version."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file.")] = False,
     vocabulary: Base = None,
     decisions: Database = None,

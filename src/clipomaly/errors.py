@@ -29,6 +29,7 @@ __all__ = [
     "SourceError",
     "StoreError",
     "VocabularyError",
+    "install_hint",
 ]
 
 
@@ -72,13 +73,21 @@ class StoreError(ClipomalyError):
     """A store or its decisions cannot be opened, read or written."""
 
 
+def install_hint(extra: str) -> str:
+    """How to get an optional part: from the checkout, as Clipomaly is on no package index.
+
+    >>> install_hint("store")
+    'in the checkout: ./run dev clipomaly …, or pip install ".[store]"'
+    """
+    return f'in the checkout: ./run dev clipomaly …, or pip install ".[{extra}]"'
+
+
 class MissingExtra(ClipomalyError):
     """An optional package is not installed.
 
     >>> str(MissingExtra("av", "video", "a video"))
-    'a video needs the package av: pip install "clipomaly[video]" (in a checkout: ./run dev clipomaly …)'
+    'a video needs the package av; in the checkout: ./run dev clipomaly …, or pip install ".[video]"'
     """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        install = f'pip install "clipomaly[{extra}]" (in a checkout: ./run dev clipomaly …)'
-        super().__init__(f"{purpose} needs the package {package}: {install}")
+        super().__init__(f"{purpose} needs the package {package}; {install_hint(extra)}")

@@ -115,8 +115,11 @@ def print_figures(evaluations: Sequence[Evaluation]) -> None:
         values = [lookup(e.metrics, figure.key) for e in evaluations]
         if any(v is not None for v in values):
             cells = [_cell(e.metrics, figure, intervals) for e in evaluations]
-            table.add_row(figure.title, *cells)
-    Console().print(table)
+            table.add_row(figure.title if figure.percent else f"{figure.title} ({figure.unit})", *cells)
+    console = Console()
+    told = "; in brackets 95 % intervals" if intervals else ""
+    console.print(Text(f"figures in percent unless noted{told}", style="dim"), soft_wrap=True)
+    console.print(table)
 
 
 def _cell(metrics: dict[str, Any], figure: Figure, with_interval: bool) -> str:

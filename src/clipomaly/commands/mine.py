@@ -1,4 +1,4 @@
-"""`clipomaly mine`: the frames most worth reviewing, and clusters of what has no name."""
+"""`clipomaly mine`: the frames most worth reviewing, and clusters of what nobody has decided about."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clipomaly.commands.stores import print_table
 from clipomaly.records import shown_name
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.clusters import Cluster
-from clipomaly.store.mining import UNDECIDED, Proposal, propose, unnamed_clusters
+from clipomaly.store.mining import UNDECIDED, Proposal, propose, undecided_clusters
 from clipomaly.store.sheet import write_sheet
 
 __all__ = ["run_clusters", "run_mine"]
@@ -52,17 +52,20 @@ def run_clusters(
     as_json: bool,
     sheet: Path | None,
 ) -> list[Cluster]:
-    """Print clusters of findings without a name, the largest first, with suggested names."""
+    """Print clusters of findings that nobody has decided about, the largest first, with suggested names."""
     check_run(catalogue, where.run if where else None)
-    clusters = unnamed_clusters(catalogue, where, reach=reach, at_least=at_least)
+    clusters = undecided_clusters(catalogue, where, reach=reach, at_least=at_least)
     if not clusters:
         chosen = where or UNDECIDED
         count = catalogue.count(chosen)
+        whose = "that nobody has decided about" if chosen == UNDECIDED else "that the filters leave"
         if count >= at_least:
-            why = f"{count} findings without a name, but no {at_least} of them alike (cosine {reach:g}): "
+            why = f"{count} findings {whose}, but no {at_least} of them alike (cosine {reach:g}): "
             why += "try a lower --reach, or --at-least 1"
         elif count:
-            why = f"findings without a name: {count}, fewer than --at-least {at_least}"
+            why = f"findings {whose}: {count}, fewer than --at-least {at_least}"
+        elif chosen == UNDECIDED and len(catalogue):
+            why = f"all {len(catalogue)} findings are decided; --status confirmed looks among those"
         else:
             why = _why(catalogue, chosen)
         _say(f"no cluster: {why}")

@@ -38,6 +38,7 @@ def show_taxonomy(
 ) -> None:
     """All names, or everything about one."""
     entries = taxonomy.names(status) if name is None else [taxonomy.entry(name)]
+    vocabulary = taxonomy.vocabulary()
     if as_json:
         rows = [{**asdict(e), "unmet": _unmet(e, rules)} for e in entries]
         print(
@@ -45,14 +46,18 @@ def show_taxonomy(
                 {
                     "vocabulary": taxonomy.base.name,
                     "version": taxonomy.version,
-                    "hash": taxonomy.vocabulary().hash,
+                    "hash": vocabulary.hash,
+                    "exported": vocabulary.name,
                     "names": rows,
                 },
                 ensure_ascii=False,
             )
         )
         return
-    print(f"{taxonomy.base.name}, version {taxonomy.version}, hash {taxonomy.vocabulary().hash}\n")
+    print(
+        f"{taxonomy.base.name}, version {taxonomy.version}: exported as {vocabulary.name}, "
+        f"hash {vocabulary.hash}\n"
+    )
     if name is None and status is None:
         entries = [e for e in entries if e.status != "known" or e.aliases]
         print(f"{len(taxonomy.names('known'))} known classes from the vocabulary")
@@ -135,7 +140,8 @@ def run_export(taxonomy: Taxonomy, out: Path, name: str | None, overwrite: bool)
     vocabulary = write_taxonomy(taxonomy, out, name)
     console = Console(stderr=True)
     console.print(
-        f"{out}: {len(vocabulary.known)} known classes, version {taxonomy.version}, hash {vocabulary.hash}",
+        f"{out}: {vocabulary.name}, {len(vocabulary.known)} known classes, version {taxonomy.version}, "
+        f"hash {vocabulary.hash}",
         highlight=False,
         soft_wrap=True,
     )

@@ -53,6 +53,8 @@ class Figure:
     """1: higher is better, −1: lower is, 0: neither."""
     percent: bool = True
     about: str = ""
+    unit: str = ""
+    """What it is in, where not in percent."""
 
 
 def _ratio(part: np.ndarray, rest: np.ndarray) -> np.ndarray:
@@ -131,7 +133,13 @@ FIGURES: tuple[Figure, ...] = (
         )
     ),
     Figure(
-        "naming_similarity", "text similarity", "naming", _similarity, percent=False, about="name to truth"
+        "naming_similarity",
+        "text similarity",
+        "naming",
+        _similarity,
+        percent=False,
+        about="name to truth",
+        unit="cosine",
     ),
     Figure(
         "naming_cost", "known mIoU lost to names", "cost", _naming_cost, -1, about="without names minus with"
@@ -162,8 +170,18 @@ FIGURES: tuple[Figure, ...] = (
         -1,
         percent=False,
         about="flagged regions in the corridor that touch no hazard",
+        unit="count",
     ),
-    Figure("seconds_per_frame", "seconds a frame", "seconds", mean_of, -1, percent=False, about="wall time"),
+    Figure(
+        "seconds_per_frame",
+        "seconds a frame",
+        "seconds",
+        mean_of,
+        -1,
+        percent=False,
+        about="wall time",
+        unit="s",
+    ),
 )
 
 #: Shares of events, which may be 0: Wilson's interval. Place of the events, and of the trials, in the row.

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from clipomaly.errors import install_hint
 from clipomaly.evaluate.compare import Difference
 from clipomaly.evaluate.html import section, table
 from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg, plots_available
@@ -179,7 +180,8 @@ def _notes(metrics: Mapping[str, Any]) -> str:
         names = ", ".join(metrics["unknown_classes"])
         notes.append(f"<p>Classes that the vocabulary lacks count as the unknown: {escape(names)}.</p>")
     if not plots_available():
-        notes.append('<p class="warn">Plots need matplotlib: pip install "clipomaly[report]"</p>')
+        how = escape(install_hint("report"))
+        notes.append(f'<p class="warn">Plots need matplotlib; {how}</p>')
     return f"<section>{''.join(notes)}</section>"
 
 

@@ -145,8 +145,9 @@ def _pages(app: FastAPI) -> None:
         app.get(f"/{name}")(show(name))
 
     @app.get("/")
-    def start() -> RedirectResponse:
-        return RedirectResponse("/queue", 307)
+    def start(request: Request) -> RedirectResponse:
+        query = request.url.query  # the reviewer's name, filters
+        return RedirectResponse(f"/queue?{query}" if query else "/queue", 307)
 
     @app.get("/static/{name}")
     def static(name: str) -> Response:

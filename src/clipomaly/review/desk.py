@@ -262,8 +262,11 @@ class Desk:
         return mask, (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
     def clip(self, finding: str) -> list[dict[str, Any]]:
-        """The frames around the finding's own."""
-        return [wire.frame_row(f) for f in self.store.neighbours(self.frame_of(finding), 3, 3)]
+        """The frames around the finding's own, in the order of their sequence or folder."""
+        frame = self.frame_of(finding)
+        near = self.store.neighbours(frame, 3, 3)
+        own = next(f for f in near if f.id == frame)
+        return [wire.clip_row(f, own) for f in near]
 
     def similar(self, finding: str, limit: int = 9) -> list[dict[str, Any]]:
         """The findings that look most like this one."""

@@ -45,12 +45,14 @@ class NameDesk:
         with self._lock:
             taxonomy = self._now()
             candidates = taxonomy.names("candidate")
+            vocabulary = taxonomy.vocabulary()
             changes = taxonomy.changes()
             by_id = {d.id: d for d in changes}
             return {
                 "vocabulary": taxonomy.base.name,
                 "version": taxonomy.version,
-                "hash": taxonomy.vocabulary().hash[:16],
+                "hash": vocabulary.hash[:16],
+                "exported": vocabulary.name,
                 "rules": _rules_text(self.rules),
                 "candidates": [self._row(e) for e in candidates[:_SHOWN]],
                 "hidden": max(0, len(candidates) - _SHOWN),
@@ -104,7 +106,7 @@ class NameDesk:
             taxonomy = self._now()
             vocabulary = taxonomy.vocabulary()
             text = taxonomy_toml(vocabulary, taxonomy.version, taxonomy.changes())
-            return f"{vocabulary.name}-v{taxonomy.version}.toml", text
+            return f"{vocabulary.name}.toml", text
 
 
 def _rules_text(rules: Rules) -> str:

@@ -13,7 +13,20 @@ from clipomaly.store.decisions import Decision
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun
 from clipomaly.store.state import FindingState
 
-__all__ = ["decision_row", "finding_detail", "finding_row", "frame_row", "run_row", "time_text", "told"]
+__all__ = [
+    "CLIP_SECONDS",
+    "clip_row",
+    "decision_row",
+    "finding_detail",
+    "finding_row",
+    "frame_row",
+    "run_row",
+    "time_text",
+    "told",
+]
+
+CLIP_SECONDS = 60.0
+"""Frames of one sequence taken this close together are a clip; a folder of photos may span years."""
 
 
 def time_text(seconds: float | None) -> str | None:
@@ -68,6 +81,13 @@ def frame_row(frame: StoredFrame) -> dict[str, Any]:
         "conditions": dict(frame.conditions),
         "score_map": frame.score_map is not None,
     }
+
+
+def clip_row(frame: StoredFrame, own: StoredFrame) -> dict[str, Any]:
+    """A frame beside another; `apart` in seconds where both belong to one clip, not only to one folder."""
+    first, second = _number(own.time), _number(frame.time)
+    apart = None if first is None or second is None else second - first
+    return {**frame_row(frame), "apart": apart if apart is not None and abs(apart) <= CLIP_SECONDS else None}
 
 
 def finding_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,13 +24,13 @@ from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.clusters import Cluster, centred, clusters_of, near_duplicates, votes_of
 from clipomaly.store.parts import root_of
 
-__all__ = ["UNDECIDED", "Match", "Proposal", "group_matches", "propose", "search", "unnamed_clusters"]
+__all__ = ["UNDECIDED", "Match", "Proposal", "group_matches", "propose", "search", "undecided_clusters"]
 
 _POOL = 20
 """Frames looked at for each one wanted."""
 _MOST_CLUSTERED = 20_000
-UNDECIDED = FindingFilter(name=UNNAMED, status=("open", "assigned"))
-"""What has no name and nobody has decided about."""
+UNDECIDED = FindingFilter(status=("open", "assigned"))
+"""What nobody has decided about: without a name, or with one that only a model gave."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +112,14 @@ def group_matches(catalogue: Catalogue, matches: Sequence[Match], threshold: flo
     return list(out.values())
 
 
-def unnamed_clusters(
+def undecided_clusters(
     catalogue: Catalogue,
     where: FindingFilter | None = None,
     *,
     reach: float = 0.5,
     at_least: int = 2,
 ) -> list[Cluster]:
-    """Clusters of findings without a name that nobody has decided about, with suggested names.
+    """Clusters of findings that nobody has decided about, with suggested names.
 
     Above 20,000 findings those with the highest scores are taken.
     """

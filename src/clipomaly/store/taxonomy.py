@@ -295,7 +295,10 @@ class Taxonomy:
     # --- as a vocabulary ------------------------------------------------------------------------------------
 
     def vocabulary(self, name: str | None = None) -> Vocabulary:
-        """What the next run knows: known and approved classes, with merged names among their wordings."""
+        """What the next run knows: known and approved classes, with merged names among their wordings.
+
+        Named after the first vocabulary and the version, so that their runs can be told apart.
+        """
         promoted = {normalise_name(d.name or ""): d.data for d in self._promotions()}
         known = [replace(k, synonyms=self._wordings(k.name, k.synonyms)) for k in self.base.known]
         for entry in self.names("approved"):
@@ -314,7 +317,7 @@ class Taxonomy:
         candidates = [e for e in self.names("candidate") if normalise_name(e.name) not in taken]
         return replace(
             self.base,
-            name=name or self.base.name,
+            name=name or f"{self.base.name}-v{self.version}",
             known=tuple(known),
             candidates=tuple(_candidate(e) for e in candidates[:_MOST_CANDIDATES]),
             rejected=tuple(RejectedName(e.name, e.reason) for e in rejected),

@@ -1,9 +1,9 @@
 """A taxonomy as a file: a vocabulary that runs can use at once, with its version, hash and history.
 
 schema = 1
-name = "cityscapes"
+name = "cityscapes-v7"         the first run's vocabulary and the version, unless --name says another
 version = 7                    one more with every decision about a name
-hash = "0f1e…"                 of the vocabulary: the same for the same classes and wordings
+hash = "0f1e…"                 of the vocabulary, its name included
 [[known]] … [[candidate]] … [[rejected]] …
 [[change]]                     version, at, who, kind, name, other, reason, forced, unmet, evidence
 """

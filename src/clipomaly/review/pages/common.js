@@ -55,8 +55,10 @@ export async function get(address, parameters) {
   const query = parameters ? `?${parameters}` : "";
   return answer(await fetch(address + query, { headers: { accept: "application/json" } }));
 }
+let written = 0;
 export async function post(address, body) {
   const { csrf } = await open();
+  written += 1;
   return answer(await fetch(address, {
     method: "POST", headers: { "content-type": "application/json", "x-clipomaly-csrf": csrf }, body: JSON.stringify(body) }));
 }
@@ -164,10 +166,11 @@ export function live(question, onChange) {
     if (document.hidden || busy) return;
     busy = true;
     try {
-      const parameters = question();
+      const parameters = question(), before = written;
       parameters.set("after", revision);
       const news = await get("/api/live", parameters);
       revision = news.revision;
+      if (written !== before) delete news.counts; // counted before what was decided here meanwhile
       onChange(news);
     } catch { /* the next tick asks again; decisions report their own failures */ } finally { busy = false; }
   };

@@ -15,6 +15,18 @@ export function readFilters() {
   return out;
 }
 
+// How many findings the view holds, by the counts of all statuses.
+export function totalOf(counts) {
+  const wanted = readFilters().get("status")?.split(",") ?? Object.keys(counts);
+  return wanted.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
+}
+
+// Runs by their number, the oldest first; one that came after the page was opened has none yet.
+export function runNames(runs) {
+  const names = new Map(runs.map((r, i) => [r.id, `run ${i + 1} · ${r.vocabulary}`]));
+  return (id) => names.size < 2 && names.has(id) ? null : names.get(id) ?? "newer run";
+}
+
 // The address of a view: "any" says that no status was chosen on purpose.
 export function writeFilters(filters, more = {}) {
   const out = new URLSearchParams(filters);
@@ -58,7 +70,7 @@ export function filterBar(facets, onChange) {
     field("Status", select("status", [["open", "open"], ["assigned", "assigned"], ["confirmed", "confirmed"], ["rejected", "rejected"], ["ignored", "ignored"], ["split", "split"]])),
     field("Text in names", input("text", "search")),
     field("Order", select("order", ORDERS.slice(1), ORDERS[0][1])),
-    field("Run", select("run", facets.runs.map((r) => [r.id, r.title]))),
+    field("Run", select("run", facets.runs.map((r, i) => [r.id, `run ${i + 1}: ${r.title}`]))),
     field("Score from", input("min_score", "number", { min: 0, step: 0.05 })), field("Score to", input("max_score", "number", { min: 0, step: 0.05 })),
     field("Pixels from", input("min_area", "number", { min: 0, step: 100 })), field("Pixels to", input("max_area", "number", { min: 0, step: 100 })),
     field("Taken from", input("since", "date")), field("Taken to", input("until", "date")),
@@ -73,10 +85,12 @@ export function filterBar(facets, onChange) {
     const filters = current();
     for (const control of drawer.querySelectorAll("[name]")) control.value = filters.get(control.name) ?? "";
   }
+  const runs = runNames(facets.runs);
+  const told = (name, value) => name === "order" ? ORDERS.find(([v]) => v === value)?.[1] ?? value : name === "run" ? runs(value)?.replace("run ", "") ?? "the only one" : value;
   function draw() {
     const filters = current();
     chips.replaceChildren(...[...filters].map(([name, value]) => make("button", { type: "button", class: "chip", title: "Take this filter away", on: { click: () => { change(name, ""); sync(); } } },
-      `${LABELS[name] ?? name}: ${name === "order" ? ORDERS.find(([v]) => v === value)?.[1] ?? value : value}`, make("span", { "aria-hidden": "true" }, " ×"))));
+      `${LABELS[name] ?? name}: ${told(name, value)}`, make("span", { "aria-hidden": "true" }, " ×"))));
   }
   writeFilters(current(), { id: new URLSearchParams(location.search).get("id") }); draw();
   return {

@@ -2,10 +2,10 @@
 
 import { $, alarm, badge, get, keys, live, make, needReviewer, number, open, picture, plural, reviewer, showCounts, small, swatch, toast } from "./common.js";
 import { REASONS, complete, describe, said, send, undo } from "./decide.js";
-import { filterBar, readFilters } from "./filters.js";
+import { filterBar, readFilters, runNames, totalOf } from "./filters.js";
 
 const PAGE = 60;
-let items = [], total = 0, chosen = new Set(), matching = false, last = -1, loading = false, turn = 0, bar;
+let items = [], total = 0, chosen = new Set(), matching = false, last = -1, loading = false, turn = 0, bar, runs;
 
 async function load(reset) {
   if (loading && !reset) return;
@@ -32,10 +32,12 @@ async function load(reset) {
 }
 
 function tile(f, index) {
+  const run = runs(f.run);
   const button = make("button", { type: "button", "data-tile": f.id, "aria-pressed": "false", tabindex: index ? "-1" : "0", on: { click: (e) => choose(index, e.shiftKey), focus: () => roving(index), dblclick: () => visit(f.id) } },
     make("span", { class: "picture" }, make("img", { src: picture("crop", f.id), alt: "", loading: index < 24 ? "eager" : "lazy", decoding: "async" }), make("span", { class: "tick", "aria-hidden": "true" }, "✓")),
     make("span", { class: "label" }, swatch(f.color), make("span", { class: "text" }, f.label)),
-    make("span", { class: "line" }, badge(f.status), make("span", { class: "soft", title: "Unknown score" }, make("span", { class: "hidden" }, "score "), small(f.score))));
+    make("span", { class: "line" }, badge(f.status), make("span", { class: "soft", title: "Unknown score" }, make("span", { class: "hidden" }, "score "), small(f.score))),
+    run && make("span", { class: "run soft", title: "Which run found it" }, run));
   return make("li", { "data-id": f.id }, button, make("a", { class: "go", href: `/queue?status=any&id=${encodeURIComponent(f.id)}`, tabindex: "-1", title: "Open in the queue (Enter)" }, make("span", { "aria-hidden": "true" }, "↗"), make("span", { class: "hidden" }, `Open ${f.label}`)));
 }
 const tiles = () => [...$("tiles").querySelectorAll("[data-tile]")];
@@ -113,6 +115,7 @@ async function groups() {
 
 // ---
 const session = await open();
+runs = runNames(session.facets.runs);
 bar = filterBar(session.facets, () => { load(true); for (const b of $("group-list").querySelectorAll("button")) b.setAttribute("aria-pressed", "false"); groups().catch(noGroups); });
 for (const [reason, text] of REASONS) $("reject-reason").append(make("option", { value: reason }, `Reject: ${text}`));
 $("reject-reason").addEventListener("change", (e) => { const reason = e.target.value; e.target.value = ""; if (reason) act("reject", { reason }); });
@@ -133,7 +136,7 @@ keys({
 });
 new IntersectionObserver((rows) => { if (rows.some((r) => r.isIntersecting) && items.length && items.length < total) load(false); }, { rootMargin: "600px" }).observe($("end"));
 live(() => { const q = readFilters(); q.set("who", reviewer()); return q; }, (news) => {
-  if (news.counts) showCounts(news.counts);
+  if (news.counts) { showCounts(news.counts); if (!matching) bar.total(totalOf(news.counts)); }
   for (const row of news.changed) {
     if (row.who === reviewer()) continue;
     const node = [...$("tiles").children].find((n) => n.dataset.id === row.id);

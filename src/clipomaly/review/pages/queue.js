@@ -2,12 +2,12 @@
 
 import { $, alarm, badge, get, keys, live, make, needReviewer, number, open, picture, plural, post, reviewer, rgb, showCounts, small, swatch, toast, when } from "./common.js";
 import { complete, describe, reasonButtons, said, send, undo } from "./decide.js";
-import { filterBar, readFilters, writeFilters } from "./filters.js";
+import { filterBar, readFilters, runNames, totalOf, writeFilters } from "./filters.js";
 import { splitter } from "./split.js";
 import { preload, viewer } from "./viewer.js";
 
 const PAGE = 200, AHEAD = 4, LOW = 40;
-let ids = [], at = -1, total = 0, current = null, details = new Map(), gone = new Set(), looking = {}, loading = null, turn = 0, bar, clipFrames = [], clipAt = 0;
+let ids = [], at = -1, total = 0, current = null, details = new Map(), gone = new Set(), looking = {}, loading = null, turn = 0, bar, runs, clipFrames = [], clipAt = 0;
 
 const view = viewer({ onOther: (id) => jump(id) });
 const cut = splitter({ view, done: parted, mark: () => act("split") });
@@ -34,10 +34,13 @@ async function load(reset) {
     if (reset) { ids = []; gone = new Set(); at = -1; details.clear(); }
     const have = new Set(ids);
     ids.push(...page.ids.filter((id) => !have.has(id)));
-    total = page.total; bar.total(total); showCounts(page.counts);
+    count(page.counts);
   })());
   try { await mine; } finally { if (loading === mine) loading = null; }
 }
+
+// The header and the line beside the filters tell the same moment.
+function count(counts) { showCounts(counts); total = totalOf(counts); bar.total(total); }
 
 const taken = (id) => Object.entries(looking).some(([who, finding]) => finding === id && who !== reviewer());
 function seek(from, step) {
@@ -87,7 +90,8 @@ function draw(f) {
   const kin = (id, title) => make("button", { type: "button", on: { click: () => jump(id) } }, title);
   $("family").hidden = !(f.part_of || f.parts.length);
   $("family").replaceChildren(...(f.part_of ? ["A part of ", kin(f.part_of, "the region as found")] : []), ...(f.parts.length ? [`Split into ${plural(f.parts.length, "part")}: `, ...f.parts.map((id, i) => kin(id, `part ${i + 1}`))] : []));
-  $("place").textContent = `${number(at + 1)} of ${number(Math.max(total, ids.length))} · ${f.frame.title}`;
+  const run = runs(f.run.id);
+  $("place").textContent = `${number(at + 1)} of ${number(Math.max(total, ids.length))} · ${f.frame.title}${run ? ` · ${run}` : ""}`;
   $("place").title = f.frame.title;
   $("candidates").replaceChildren(f.candidates.length ? make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Name"), make("th", { scope: "col" }, "From"), make("th", { scope: "col", class: "num" }, "Score"), make("th", { scope: "col" }, make("span", { class: "hidden" }, "Take")))),
     make("tbody", {}, f.candidates.map((c, i) => make("tr", { class: c.name === f.name ? "chosen" : null }, make("td", {}, c.name), make("td", { class: "soft" }, c.source), make("td", { class: "num" }, small(c.score, 3)),
@@ -111,7 +115,7 @@ async function surroundings(f, mine) {
     make("img", { src: picture("crop", s.id), alt: "", loading: "lazy" }), make("span", { class: "name" }, s.label), make("span", { class: "row" }, badge(s.status), make("span", { class: "soft" }, small(s.similarity))))) : [make("p", { class: "soft" }, "None.")]));
 }
 function signed(x, f) {
-  if (x.seconds != null && f.frame.seconds != null && x.seconds !== f.frame.seconds) { const d = x.seconds - f.frame.seconds; return `${d > 0 ? "+" : "−"}${Math.abs(d).toFixed(1)} s`; }
+  if (x.apart) return `${x.apart > 0 ? "+" : "−"}${Math.abs(x.apart).toFixed(1)} s`;
   const d = x.index - f.frame.index; return `${d > 0 ? "+" : "−"}${Math.abs(d)}`;
 }
 async function step(by) {
@@ -120,7 +124,7 @@ async function step(by) {
   clipAt = to;
   [...$("clip").children].forEach((b, i) => b.setAttribute("aria-pressed", String(i === clipAt)));
   const frame = clipFrames[clipAt], own = frame.id === current.frame.id;
-  $("banner").hidden = own; $("banner").textContent = own ? "" : `Another frame of the clip: ${frame.title}`;
+  $("banner").hidden = own; $("banner").textContent = own ? "" : `Another frame of the ${frame.apart == null ? "sequence" : "clip"}: ${frame.title}`;
   await view.showNeighbour(frame);
 }
 
@@ -149,7 +153,7 @@ async function act(kind, extra = {}) {
   const moved = leaves ? go(1) : null;
   try {
     const done = await sent;
-    showCounts(done.counts);
+    count(done.counts);
     if (!leaves) { details.delete(finding.id); if (current?.id === finding.id) await show(at); }
   } catch (error) {
     gone.delete(finding.id); details.delete(finding.id); await moved;
@@ -169,7 +173,7 @@ function adopt(id, parts) {
   details.clear(); // what else is in the frame has changed
 }
 async function parted(finding, parts, counts) {
-  gone.add(finding.id); showCounts(counts);
+  gone.add(finding.id); count(counts);
   adopt(finding.id, parts);
   toast(`Split ${finding.label} into ${parts.length}. Undo with u.`);
   await show(ids.indexOf(parts[0]));
@@ -179,14 +183,14 @@ async function takeBack() {
   const done = await undo();
   if (!done.undone) return toast("You have decided nothing that could be undone.");
   for (const id of done.undone.findings) { gone.delete(id); details.delete(id); if (done.undone.parts) adopt(id, []); }
-  showCounts(done.counts);
+  count(done.counts);
   toast(`Undone: ${describe(done.undone)}.`);
   if (done.undone.findings.length) await jump(done.undone.findings[0]);
 }
 
 function changed(news) {
   looking = news.looking;
-  if (news.counts) showCounts(news.counts);
+  if (news.counts) count(news.counts);
   for (const row of news.changed) {
     details.delete(row.id);
     if (row.leaves) gone.add(row.id); else gone.delete(row.id);
@@ -207,7 +211,7 @@ async function restart() {
 
 // ---
 const [session] = await Promise.all([open()]);
-bar = filterBar(session.facets, () => restart());
+bar = filterBar(session.facets, () => restart()); runs = runNames(session.facets.runs);
 const start = restart();
 needReviewer();
 document.querySelector(".reject").append(...reasonButtons((reason) => act("reject", { reason })),

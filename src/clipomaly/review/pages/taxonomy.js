@@ -37,7 +37,7 @@ function table(head, rows, empty) {
 }
 function draw(page) {
   shown = page;
-  $("version").textContent = `${page.vocabulary}, version ${page.version}, hash ${page.hash}`;
+  $("version").textContent = `${page.vocabulary}, version ${page.version}: exported as ${page.exported}, hash ${page.hash}`;
   $("rules").textContent = `A name may be promoted when it is ${page.rules}.`;
   for (const part of ["candidates", "approved", "rejected", "known"]) $(`n-${part}`).textContent = number(page[part].length + (part === "candidates" ? page.hidden : 0));
   $("candidates").replaceChildren(table([["Name"], ["Findings", "num"], ["Frames", "num"], ["Places", "num less"], ["Days", "num less"], ["From", "less"], ["Confirmed", "num"], ["By", "less"], ["Ready"], [make("span", { class: "hidden" }, "Decide")]],
