@@ -105,6 +105,29 @@ def test_dense_pages_agree_with_scikit_learn(monkeypatch: pytest.MonkeyPatch) ->
     agrees(counts.result(), scores, labels)
 
 
+def test_large_frames_of_widely_spread_scores_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many thin pages make the pieces of a radix pass larger, few pages smaller again: in mid-frame too."""
+    monkeypatch.setattr(pages, "_PIECE", 3_000)
+    monkeypatch.setattr(pages, "_BATCH", 20_000)
+    monkeypatch.setattr(pages, "_THIN", 16)
+    rng = np.random.default_rng(5)
+    wide = np.exp(rng.normal(0, 8, 50_000))
+    narrow = rng.normal(5, 0.01, 50_000)
+    counts, everything, truth = PixelCounts(), [], []
+    for part in (wide, narrow, np.concatenate([narrow, wide, narrow]), wide[:7_000]):
+        scores = part.astype(np.float32)
+        labels = (rng.random(scores.size) < 0.2).astype(np.uint8)
+        counts.add(scores, labels)
+        everything.append(scores)
+        truth.append(labels)
+    scores, labels = np.concatenate(everything), np.concatenate(truth)
+    found = counts.result()
+    assert found.ap == pytest.approx(average_precision_score(labels, scores), abs=1e-9)
+    assert found.auroc == pytest.approx(roc_auc_score(labels, scores), abs=1e-9)
+    point = counts.at(1.0)
+    assert point.tp + point.fp == int((scores >= 1).sum())
+
+
 def test_saturated_float16_ties_share_one_threshold() -> None:
     rng = np.random.default_rng(0)
     labels = (rng.random(20_000) < 0.05).astype(np.uint8)

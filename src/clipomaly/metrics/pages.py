@@ -165,8 +165,10 @@ class OrderedScores:
         """Take the keys of some pixels."""
         self.size += keys.size
         self._index = None
-        for start in range(0, keys.size, self._batch):
-            part = keys[start : start + self._batch]
+        start = 0
+        while start < keys.size:
+            part = keys[start : start + self._batch]  # which `_order` may change
+            start += part.size
             self._recent.append(part)
             self._n_recent += part.size
             if self._n_recent >= self._batch:
