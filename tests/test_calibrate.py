@@ -157,3 +157,23 @@ def test_thresholds_of_another_vocabulary_name_the_file(tmp_path: Path) -> None:
         open_method(settings, GREENS, encoder=encoder)
     assert f"--thresholds {file}: " in str(caught.value)
     assert f"none was measured for vocabulary {GREENS.name}" in str(caught.value)
+
+
+def test_a_limit_counts_frames_of_videos(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="needs the extra [video]")
+    from clipomaly.data.sources import list_sources, read_frames
+
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(6):
+            image = np.full((48, 64, 3), 20 * i, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(tmp_path / "b.png")
+    items = list_sources([str(tmp_path)])
+    names = ["a#000000", "a#000002", "a#000004", "b"]
+    for limit in range(1, 5):
+        assert [f.name for f in read_frames(items, every=2, limit=limit)] == names[:limit]
+    kept = read_frames(items, every=2, limit=3, skip={"a#000000"}.__contains__)
+    assert [f.name for f in kept] == names[1:3]
