@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
-import click
 import pytest
 import typer
 from rich.text import Text
@@ -18,7 +18,7 @@ from clipomaly.errors import MissingExtra
 from clipomaly.evaluate.figures import FIGURES
 
 
-def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+def _commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
     yield " ".join(path), command
     for name, sub in getattr(command, "commands", {}).items():
         yield from _commands(sub, (*path, name))
@@ -42,7 +42,7 @@ def test_shared_options_show_their_defaults(command: str) -> None:
     done = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"})
     assert done.exit_code == 0
     shown = " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.output).split())
-    helps = {p.name: Text.from_markup(p.help or "").plain for p in COMMANDS[command].params}  # type: ignore[attr-defined]
+    helps = {p.name: Text.from_markup(p.help or "").plain for p in COMMANDS[command].params}
     for flag, _, f, _ in setting_fields():
         default = "" if f.default is None else f"[default: {f.default}]"
         assert helps[flag].endswith(default)

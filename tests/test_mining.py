@@ -283,6 +283,10 @@ def test_nothing_found_says_what_was_looked_for_and_why(filled: Path) -> None:
         assert "similarity" not in done.output
         as_json = line.invoke(app, [*arguments, *store, "--json"])
         assert as_json.stdout.strip() == "[]"
+    opened = open_catalogue(str(filled), None)
+    opened.decisions.append(Decision("ada", "confirm", tuple(opened.ids.tolist())))
+    done = line.invoke(app, ["mine", "--clusters", *store])
+    assert "no cluster: all 3 findings are decided" in done.output
     for arguments in (["search", some], ["mine"], ["mine", "--clusters"]):
         done = line.invoke(app, [*arguments, *store, "--run", "zzz"])
         assert isinstance(done.exception, StoreError)
