@@ -208,7 +208,7 @@ def test_a_frame_that_stands_twice(results: Path, tmp_path: Path) -> None:
 
 def test_parquet_says_what_to_install(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(MissingExtra, match=r"clipomaly\[parquet\]"):
+    with pytest.raises(MissingExtra, match=r"\.\[parquet\]"):
         export_results("parquet", results, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -128,7 +128,7 @@ def test_without_the_renderer_the_message_says_what_to_install(monkeypatch: pyte
     from clipomaly.world.loader import mitsuba
 
     monkeypatch.setitem(sys.modules, "mitsuba", None)
-    with pytest.raises(MissingExtra, match=r"clipomaly\[world\]"):
+    with pytest.raises(MissingExtra, match=r"\.\[world\]"):
         mitsuba()
 
 
