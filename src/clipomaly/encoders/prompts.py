@@ -19,6 +19,7 @@ from jaxtyping import Float, Int
 from clipomaly.encoders.seam import Encoder
 from clipomaly.encoders.textcache import cached_phrases
 from clipomaly.errors import ConfigError
+from clipomaly.maths.vectors import unit_rows
 from clipomaly.vocabulary import Vocabulary
 
 __all__ = ["SYNONYMS", "TextBank", "bank_of_names", "bank_of_vocabulary", "build_bank", "fill_template"]
@@ -121,7 +122,7 @@ def build_bank(
     index = np.array(owner, int)
     if synonyms == "mean" and len(index):
         starts = np.searchsorted(index, np.arange(len(phrases)))
-        vectors, index = _unit(np.add.reduceat(vectors, starts, axis=0)), np.arange(len(phrases))
+        vectors, index = unit_rows(np.add.reduceat(vectors, starts, axis=0)), np.arange(len(phrases))
     return TextBank(tuple(phrases), vectors, index)
 
 
@@ -148,8 +149,4 @@ def bank_of_names(
 def _ensemble(encoder: Encoder, phrases: Sequence[str], templates: Sequence[str]) -> Float[np.ndarray, "n d"]:
     texts = [fill_template(template, phrase) for template in templates for phrase in phrases]
     vectors = encoder.encode_texts(texts).reshape(len(templates), len(phrases), -1)
-    return _unit(vectors.mean(axis=0))
-
-
-def _unit(vectors: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit_rows(vectors.mean(axis=0))

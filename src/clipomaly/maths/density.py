@@ -19,6 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Integer
 
+from clipomaly.maths.vectors import unit_rows
+
 __all__ = ["GaussianFit", "Gaussians", "NeighbourFit", "Neighbours"]
 
 #: Rows compared with all kept vectors at a time.
@@ -96,7 +98,7 @@ class Neighbours:
 
     def score(self, x: Float[np.ndarray, "*grid d"]) -> Float[np.ndarray, "*grid"]:
         """0 where `k` kept vectors point the same way, 1 where they point the other way."""
-        flat = _unit(x.reshape(-1, x.shape[-1]))
+        flat = unit_rows(x.reshape(-1, x.shape[-1]).astype(np.float32, copy=False))
         if flat.shape[1] != self.kept.shape[1]:
             raise ValueError(f"fitted on {self.kept.shape[1]} features a place, given {flat.shape[1]}")
         place = len(self.kept) - min(self.k, len(self.kept))
@@ -135,15 +137,13 @@ class NeighbourFit:
             old_draw, old = self._kept.get(c, (np.empty(0), np.empty((0, x.shape[1]), np.float32)))
             joined = np.concatenate([old_draw, draw[rows]])
             best = np.argsort(joined, kind="stable")[: self._quota]
-            self._kept[c] = joined[best], np.concatenate([old, _unit(x[rows])])[best]
+            self._kept[c] = (
+                joined[best],
+                np.concatenate([old, unit_rows(x[rows].astype(np.float32, copy=False))])[best],
+            )
 
     def finish(self, k: int = 1) -> Neighbours:
         """The sample, classes in order."""
         if not self._kept:
             raise ValueError("nothing to fit on")
         return Neighbours(np.concatenate([self._kept[c][1] for c in sorted(self._kept)]), k)
-
-
-def _unit(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    x = x.astype(np.float32, copy=False)
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)

@@ -21,6 +21,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
+from clipomaly.maths.vectors import unit_rows
+
 __all__ = ["best_of", "known_probabilities", "mask_masses", "mask_uncertainty", "unexplained"]
 
 #: Numbers held at once for the K probability maps of a band of rows.
@@ -120,7 +122,7 @@ def _mask_columns(
     vectors: np.ndarray, known: np.ndarray, owner: np.ndarray, outliers: np.ndarray, tau: float
 ) -> np.ndarray:
     """c_{i,k} of the known columns: [n, K]."""
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    unit = unit_rows(vectors)
     return known_probabilities(best_of(unit @ known.T, owner), unit @ outliers.T, tau).astype(np.float32)
 
 

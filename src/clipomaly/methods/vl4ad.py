@@ -37,6 +37,7 @@ from clipomaly.encoders.prompts import TextBank, bank_of_names, bank_of_vocabula
 from clipomaly.encoders.seam import Encoder
 from clipomaly.maths.grids import mask_to_grid, upsample
 from clipomaly.maths.prompted import best_of, mask_masses, mask_uncertainty, unexplained
+from clipomaly.maths.vectors import unit_rows
 from clipomaly.methods.backbones import Reading
 from clipomaly.methods.calibrated import encoder_conditions, why_uncalibrated
 from clipomaly.methods.unnamed import frame_threshold, unnamed_prediction
@@ -227,7 +228,7 @@ def _pooled_under(
     if not kept:
         return np.ones((1, 1, 1), np.float32), dense.summary[None].astype(np.float32)
     vectors = np.stack([np.tensordot(weights[i], dense.patches, 2) for i in kept]).astype(np.float32)
-    return maps[kept], vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return maps[kept], unit_rows(vectors)
 
 
 def super_classes(vocabulary: Vocabulary) -> Int[np.ndarray, " C"]:

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from clipomaly.errors import VocabularyError
+from clipomaly.maths.vectors import unit_rows
 from clipomaly.vocabulary import Vocabulary, normalise_name
 
 __all__ = ["keep_words", "load_words"]
@@ -63,7 +64,7 @@ def keep_words(
 
     by_spelling = np.array([free(w) for w in words], bool)
     centre = word_vectors.mean(axis=0)
-    nearest = (_unit(word_vectors - centre) @ _unit(known_vectors - centre).T).max(axis=1)
+    nearest = (unit_rows(word_vectors - centre) @ unit_rows(known_vectors - centre).T).max(axis=1)
     return by_spelling & (nearest <= near_known)
 
 
@@ -73,10 +74,6 @@ def _words(text: str) -> frozenset[str]:
 
 def _shipped(name: str) -> frozenset[str]:
     return _words((resources.files("clipomaly.naming") / "words" / name).read_text("utf-8"))
-
-
-def _unit(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
 def _singular(name: str) -> str:

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float, UInt8
 
 from clipomaly.encoders.seam import Encoder
 from clipomaly.maths.grids import pool, pool_regions
+from clipomaly.maths.vectors import unit_rows
 from clipomaly.records import DenseFeatures, Region
 
 __all__ = ["region_vectors"]
@@ -53,11 +54,7 @@ def region_vectors(
             np.stack([pool(f.patches, m, f.extent) for f, (_, m) in zip(encoded, zoomed, strict=True)])
         )
         parts.append(np.stack([f.summary for f in encoded]))
-    return unit(np.mean([unit(p) for p in parts], axis=0))
-
-
-def unit(vectors: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit_rows(np.mean([unit_rows(p) for p in parts], axis=0))
 
 
 def zoom_side(encoder: Encoder) -> int:

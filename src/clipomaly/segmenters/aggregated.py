@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from clipomaly.errors import ModelError
+from clipomaly.maths.vectors import unit_rows
 from clipomaly.records import DenseFeatures
 from clipomaly.segmenters.seam import NameBank, NameScores
 
@@ -49,7 +50,7 @@ class AggregatedSegmenter:
             )
         sums = np.zeros((len(names.names), names.vectors.shape[1]), np.float32)
         np.add.at(sums, names.owner, names.vectors)
-        texts = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+        texts = unit_rows(sums)
         scores = self.head.scores(dense.patches, texts)
         finer = scores.shape[0] / dense.patches.shape[0]
         return NameScores(scores, (dense.extent[0] * finer, dense.extent[1] * finer), 1.0)

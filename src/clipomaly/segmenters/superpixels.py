@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Int, Int32, UInt8
 
+from clipomaly.maths.vectors import unit_rows
+
 __all__ = ["join", "neighbours", "pooled", "superpixels"]
 
 
@@ -86,7 +88,7 @@ def pooled(
     count = int(labels.max()) + 1
     share = np.bincount(labels.ravel() * np.int64(h * w) + cell, minlength=count * h * w)
     mean = share.reshape(count, h * w).astype(np.float32) @ patches.reshape(h * w, d)
-    return mean / np.maximum(np.linalg.norm(mean, axis=1, keepdims=True), 1e-12)
+    return unit_rows(mean)
 
 
 def neighbours(labels: Int32[np.ndarray, "H W"]) -> Int[np.ndarray, "e 2"]:
