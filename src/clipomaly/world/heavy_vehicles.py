@@ -6,12 +6,11 @@ import numpy as np
 
 from clipomaly.world.mesh import (
     box,
-    cylinder,
     join,
     rounded_box,
 )
 from clipomaly.world.things import Part, Thing, thing
-from clipomaly.world.vehicles import PAINTS, wheel
+from clipomaly.world.vehicles import PAINTS, wheel, wheel_arch
 
 
 def lorry(rng: np.random.Generator) -> Thing:
@@ -79,13 +78,6 @@ def bus(rng: np.random.Generator) -> Thing:
             Part(box((0.06, 0.35, 0.3), (-length / 2 - 0.01, s * 1.0, 0.9), (0.4, 0.01, 0.01)), "glass")
         )
         for x in (length / 2 - 2.5, -length / 2 + 3.0):
-            parts.append(
-                Part(
-                    cylinder(0.58, 0.1, (0.012,) * 3)
-                    .turned(roll=np.pi / 2)
-                    .moved((x, s * 1.205 + 0.05, 0.5)),
-                    "matte",
-                )
-            )
+            parts.append(wheel_arch(0.58, 0.1, (x, s * 1.205 + 0.05, 0.5)))
             parts += wheel(0.48, 0.3, rng).moved((x, s * 1.13, 0.48)).parts
     return thing("bus", *parts)

@@ -32,6 +32,11 @@ PAINTS = [
 ]
 
 
+def wheel_arch(radius: float, depth: float, at: tuple[float, float, float]) -> Part:
+    """The dark round recess behind a wheel."""
+    return Part(cylinder(radius, depth, (0.012,) * 3).turned(roll=np.pi / 2).moved(at), "matte")
+
+
 def wheel(radius: float, width: float, rng: np.random.Generator, dual: bool = False) -> Thing:
     """A tyre with its rim, axle along y, centred."""
     r, w = radius, width / 2
@@ -318,14 +323,7 @@ def van(rng: np.random.Generator) -> Thing:
             )
         )
         for x in (front - 0.95, rear + 1.1):
-            parts.append(
-                Part(
-                    cylinder(0.4, 0.16, (0.012,) * 3)
-                    .turned(roll=np.pi / 2)
-                    .moved((x, s * 0.925 + 0.08, 0.36)),
-                    "matte",
-                )
-            )
+            parts.append(wheel_arch(0.4, 0.16, (x, s * 0.925 + 0.08, 0.36)))
             parts += wheel(0.34, 0.22, rng).moved((x, s * 0.91, 0.34)).parts
     parts.append(
         Part(
