@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from clipomaly.cli import app
 from clipomaly.config import load_settings
 from clipomaly.data.samples import Sample
 from clipomaly.errors import ConfigError
@@ -24,20 +22,14 @@ from clipomaly.metrics.pixel import pixel_metrics
 from clipomaly.pipeline import Pipeline
 from clipomaly.vocabulary import load_vocabulary
 
+from .test_evaluate import run
+
 SIZE = (24, 36)
 
 
 def save(path: Path, array: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(array).save(path)
-
-
-def run(*arguments: object) -> str:
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.output
 
 
 @pytest.mark.parametrize("seed", range(5))

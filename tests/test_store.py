@@ -231,9 +231,8 @@ def test_killed_at_any_moment_nothing_finished_is_lost_or_double(tmp_path: Path)
     check_whole(uri, count)
 
 
-def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
-    """Two processes write overlapping halves of a run, from the store's very creation."""
-    uri = tmp_path / "store"
+def check_two_writers(uri: str | Path) -> None:
+    """Two processes write overlapping halves of a run, from the store's very creation; nothing is lost."""
     both = [start_writer(uri, 0, 30, 3), start_writer(uri, 15, 45, 3)]
     for process in both:
         process.communicate()
@@ -242,6 +241,10 @@ def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     ResultStore.open(uri).compact()
     check_whole(uri, 45)
     assert len(ResultStore.open(uri).runs()) == 1
+
+
+def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    check_two_writers(tmp_path / "store")
 
 
 def test_a_store_of_schema_1_moves_up(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from clipomaly.store.synthetic import synthetic_store
 from clipomaly.store.taxonomy import Rules, load_rules
 from clipomaly.testing import ColourEncoder, colour_picture, colour_vocabulary
 
-from .test_store import check_whole, start_writer
+from .test_store import check_two_writers, check_whole, start_writer
 
 # --- addresses, without a server -------------------------------------------------------------------------
 
@@ -152,14 +152,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
 
 @pytest.mark.object_store
 def test_writers_at_once_in_an_object_store(bucket: str) -> None:
-    both = [start_writer(bucket, 0, 30, 3), start_writer(bucket, 15, 45, 3)]
-    for process in both:
-        process.communicate()
-        assert process.returncode == 0
-    check_whole(bucket, 45)
-    ResultStore.open(bucket).compact()
-    check_whole(bucket, 45)
-    assert len(ResultStore.open(bucket).runs()) == 1
+    check_two_writers(bucket)
 
 
 @pytest.mark.object_store
