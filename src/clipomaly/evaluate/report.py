@@ -14,10 +14,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from clipomaly.errors import install_hint
 from clipomaly.evaluate.compare import Difference
 from clipomaly.evaluate.html import section, table
-from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg, plots_available
+from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg
 from clipomaly.evaluate.result import Evaluation
 from clipomaly.evaluate.shown import NAMES_HEAD, Picture, frames_html, names_html, names_rows
 from clipomaly.evaluate.tables import (
@@ -179,15 +178,10 @@ def _notes(metrics: Mapping[str, Any]) -> str:
     if metrics.get("unknown_classes"):
         names = ", ".join(metrics["unknown_classes"])
         notes.append(f"<p>Classes that the vocabulary lacks count as the unknown: {escape(names)}.</p>")
-    if not plots_available():
-        how = escape(install_hint("report"))
-        notes.append(f'<p class="warn">Plots need matplotlib; {how}</p>')
     return f"<section>{''.join(notes)}</section>"
 
 
 def _plots(evaluations: Sequence[Evaluation]) -> str:
-    if not plots_available():
-        return ""
     parts = []
     curves = curves_svg(evaluations)
     if curves:
@@ -227,7 +221,7 @@ def _differences_html(first: str, differences: Sequence[Difference]) -> str:
         d for d in differences if d.figure.key in ("ap", "fpr95", "oracle.f1_star", "naming_top1_synonym")
     ]
     plot = ""
-    if shown and plots_available():
+    if shown:
         bars = [
             (f"{d.method}: {d.figure.title}", 100 * d.value, (100 * d.interval.low, 100 * d.interval.high))
             for d in shown

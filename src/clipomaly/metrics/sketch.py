@@ -8,7 +8,8 @@ scores of one bin count as tied. With 2048 bins the AP of summed rows differs fr
 
 A frame is first counted by 2²⁰ equal steps of its order-preserving keys, from its lowest to its highest: at
 least 8192 steps an octave, and every float apart where scores lie close together. After `settle` frames the
-shared bins are fixed from what was seen, and each frame is 2 · bins numbers from then on.
+shared bins are fixed from what was seen, and each frame is 2 · bins numbers from then on. Until then a frame
+is its pixels' keys in order, or their numbers by step, whichever is quicker to make: 4 MB a class at most.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ __all__ = ["FROM_FALLING", "FrameSketches", "ap_of", "auroc_of", "f1_best_of", "
 
 _BITS = 20
 _STRIP = 1 << 16  # pixels counted at once
+_FEW = 8  # steps a pixel from which sorting the pixels is quicker than counting the steps
 
 
 class FrameSketches:
@@ -42,7 +44,7 @@ class FrameSketches:
         if bins < 4 or bins % 2:
             raise MetricError(f"{bins} bins were asked for: choose an even number from 4 on")
         self.bins, self.settle = bins, settle
-        self._fine: list[tuple[np.ndarray, np.ndarray]] = []
+        self._fine: list[tuple[_Steps, _Steps]] = []
         self._rows: list[np.ndarray] = []
         self._cuts: np.ndarray | None = None  # the lowest key of each bin but the first
 
@@ -53,7 +55,7 @@ class FrameSketches:
 
     def add_keys(self, negative: UInt32[np.ndarray, " n"], positive: UInt32[np.ndarray, " p"]) -> None:
         """Count one frame by the keys of its scores (`pixel.class_keys` of float32)."""
-        frame = (_sparse(negative), _sparse(positive))
+        frame = (_Steps(negative), _Steps(positive))
         if self._cuts is not None:
             self._rows.append(self._row(frame))
             return
@@ -92,25 +94,22 @@ class FrameSketches:
         """Fix the bins at quantiles of both classes, half of them each, and move the frames into them."""
         cuts = [np.empty(0, np.int64)]
         for side in (0, 1):
-            pooled = np.concatenate([frame[side] for frame in self._fine], axis=1)
-            if not pooled.size:
+            frames = [frame[side] for frame in self._fine if frame[side].size]
+            if not frames:
                 continue
-            order = np.argsort(pooled[0], kind="stable")
-            keys, rising = pooled[0][order], np.cumsum(pooled[1][order])
-            wanted = np.arange(1, self.bins // 2) * (rising[-1] / (self.bins // 2))
-            cuts.append(keys[np.searchsorted(rising, wanted)])
+            total = sum(frame.size for frame in frames)
+            cuts.append(_reached(frames, np.arange(1, self.bins // 2) * (total / (self.bins // 2))))
         self._cuts = np.unique(np.concatenate(cuts))
         self._rows += [self._row(frame) for frame in self._fine]
         self._fine = []
 
-    def _row(self, frame: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        """Pixels by bin, from occupied keys in order and their counts."""
+    def _row(self, frame: tuple[_Steps, _Steps]) -> np.ndarray:
+        """Pixels by bin."""
         assert self._cuts is not None
         row = np.zeros((2, self.bins), np.int64)
-        for side, (keys, counts) in enumerate(frame):
-            below = np.concatenate([[0], np.cumsum(counts)])
-            edges = below[np.searchsorted(keys, self._cuts)]
-            row[side, : edges.size + 1] = np.diff(edges, prepend=0, append=below[-1])
+        for side, steps in enumerate(frame):
+            edges = steps.up_to(self._cuts - 1)
+            row[side, : edges.size + 1] = np.diff(edges, prepend=0, append=steps.size)
         return row
 
 
@@ -118,24 +117,47 @@ def _keys(scores: np.ndarray) -> np.ndarray:
     return keys_of(scores.astype(np.float32, copy=False), np.dtype(np.float32))
 
 
-def _sparse(keys: np.ndarray) -> np.ndarray:
-    """The lowest key of each occupied step, in order, and its count: [2, k].
+class _Steps:
+    """One frame's pixels of a class by steps of their keys, each called by its lowest key.
 
     Steps are as wide as 2²⁰ of them between the lowest and the highest key must be: one key where scores lie
     close together.
     """
-    if not keys.size:
-        return np.empty((2, 0), np.int64)
-    lowest = keys.min()
-    reach = int(keys.max()) - int(lowest)
-    shift = np.uint32(max(0, reach.bit_length() - _BITS))
-    table = np.zeros((reach >> int(shift)) + 1, np.int64)
-    strip = _STRIP if table.size <= _STRIP else keys.size
-    for start in range(0, keys.size, strip):
-        steps = (keys[start : start + strip] - lowest) >> shift
-        table += np.bincount(steps, minlength=table.size)
-    occupied = np.flatnonzero(table)
-    return np.stack([(occupied << int(shift)) + int(lowest), table[occupied]])
+
+    def __init__(self, keys: UInt32[np.ndarray, " n"]) -> None:
+        self.size = keys.size
+        self.lowest = int(keys.min()) if keys.size else 0
+        self.highest = int(keys.max()) if keys.size else 0
+        self.shift = max(0, (self.highest - self.lowest).bit_length() - _BITS)
+        self._last = (self.highest - self.lowest) >> self.shift
+        self._ordered: np.ndarray | None = None
+        if keys.size * _FEW <= self._last:
+            self._ordered = np.sort(keys)
+            return
+        table = np.zeros(self._last + 1, np.int32)
+        for start in range(0, keys.size, _STRIP):
+            steps = (keys[start : start + _STRIP] - np.uint32(self.lowest)) >> np.uint32(self.shift)
+            np.add.at(table, steps.astype(np.intp), np.int32(1))
+        self._cumulated = np.cumsum(table, dtype=np.int32, out=table)
+
+    def up_to(self, keys: Int[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
+        """How many pixels lie in steps that are called by these keys or lower ones."""
+        step = (keys - self.lowest) >> self.shift  # below the lowest key: negative
+        if self._ordered is None:
+            return np.where(step < 0, 0, self._cumulated[np.clip(step, 0, self._last)])
+        ends = self.lowest + ((np.clip(step, -1, self._last) + 1) << self.shift)
+        return np.searchsorted(self._ordered, np.minimum(ends, 0xFFFFFFFF).astype(np.uint32))
+
+
+def _reached(frames: list[_Steps], wanted: Float[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
+    """The lowest step up to which all frames together have as many pixels as wanted: by bisection."""
+    low = np.full(wanted.size, min(frame.lowest for frame in frames), np.int64)
+    high = np.full(wanted.size, max(frame.highest for frame in frames), np.int64)
+    while (low < high).any():
+        middle = (low + high) // 2
+        enough = sum(frame.up_to(middle) for frame in frames) >= wanted
+        low, high = np.where(enough, low, middle + 1), np.where(enough, middle, high)
+    return low
 
 
 # --- figures of summed rows [*b, 2, bins]; NaN where a class is missing ---
