@@ -15,6 +15,8 @@ pytest.importorskip("lancedb", reason='stores need the extra: pip install ".[sto
 from PIL import Image
 from typer.testing import CliRunner
 
+import clipomaly.store.mining as mining_module
+import clipomaly.store.vectors as vectors_module
 from clipomaly.cli import app
 from clipomaly.commands.export import run_export, run_import
 from clipomaly.commands.run import Intake, run_into_store
@@ -27,6 +29,7 @@ from clipomaly.store.decisions import Decision, Decisions
 from clipomaly.store.mining import UNDECIDED, group_matches, propose, search, undecided_clusters
 from clipomaly.store.results import ResultStore
 from clipomaly.store.synthetic import SYNTHETIC_NAMES, clustered_vectors, synthetic_store
+from clipomaly.store.vectors import Listing
 from clipomaly.testing import ColourEncoder, colour_picture, colour_vocabulary
 
 
@@ -84,6 +87,41 @@ def test_an_index_finds_what_comparing_everything_finds(tmp_path: Path) -> None:
     few = space.nearest(queries[0], 5, allowed)
     assert len(few) == 5
     assert {i for i, _ in few} <= allowed
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_searching_among_some_without_vectors_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, indexed: bool
+) -> None:
+    """Few are fetched by their rows, of many the index is asked, else all is read: the same answers."""
+    store = synthetic_store(tmp_path / "store", 12_000, width=32, centres=60)
+    catalogue = Catalogue(store, Decisions.open("sqlite://"))
+    space = store.space()
+    queries, _ = clustered_vectors(4, 32, 60, seed=5)
+    far, near = FindingFilter(name="deer"), FindingFilter(min_score=0.5)
+    wanted = [[m.finding for m in search(catalogue, q, w, limit=9)] for q in queries for w in (far, near)]
+    ids = catalogue.query(near, limit=700, order="id")
+    have, vectors = space.vectors(ids)
+    space.memory = 0
+    if indexed:
+        space.build_index()
+    assert isinstance(space.held(), Listing)
+    again, same = space.vectors(ids)
+    assert again.tolist() == have.tolist()
+    assert np.array_equal(same, vectors)
+    # rows that were moved together since they were listed are found by their ids
+    stale = Listing(space.listing().ids, np.roll(space.listing().rows, 1))
+    assert np.array_equal(space._fetch(stale, np.arange(50)), space._fetch(space.listing(), np.arange(50)))
+    for exact_up_to, most in ((50_000, 2_000), (0, 2_000), (0, 10)):
+        monkeypatch.setattr(vectors_module, "_EXACT_UP_TO", exact_up_to)
+        monkeypatch.setattr(vectors_module, "_WANTED", most)
+        found = [[m.finding for m in search(catalogue, q, w, limit=9)] for q in queries for w in (far, near)]
+        for one, other in zip(found, wanted, strict=True):
+            assert one == other if not indexed or most == 10 or exact_up_to else len({*one} & {*other}) >= 7
+    # large stores weigh only the most uncertain and hazardous: before any review the first is the same
+    [first] = propose(catalogue, 1)
+    monkeypatch.setattr(mining_module, "_MOST_WEIGHED", 500)
+    assert [p.finding for p in propose(catalogue, 1)] == [first.finding]
 
 
 def test_near_duplicates_are_what_all_pairs_connect() -> None:

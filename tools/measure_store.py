@@ -98,11 +98,21 @@ def latency(folder: Path, findings: int, width: int) -> None:
     frame = store.finding(ids[7]).frame
     timed("the clip around a frame", lambda: store.neighbours(frame), 9)
     queries, _ = clustered_vectors(9, width, 400, seed=77)
+    space = store.space()
+    if not (space.in_memory or space.is_indexed):
+        timed("build the index", space.build_index)
     timed("first search (loads the vectors)", lambda: search(catalogue, queries[0]))
     at = iter(range(10_000))
     timed("search", lambda: search(catalogue, queries[next(at) % 9]), 9)
-    where = FindingFilter(min_score=0.5, conditions={"weather": "rain"})
-    timed("search with a filter", lambda: search(catalogue, queries[next(at) % 9], where), 9)
+    for name, where in (
+        ("score, condition", FindingFilter(min_score=0.5, conditions={"weather": "rain"})),
+        ("name", FindingFilter(name="deer")),
+        ("status", FindingFilter(status="open")),
+    ):
+        search(catalogue, queries[0], where)
+        count = catalogue.count(where)
+        what = f"search among {count} by {name}"
+        timed(what, lambda where=where: search(catalogue, queries[next(at) % 9], where), 9)
     timed("append a decision", lambda: decisions.append(Decision("a", "confirm", (ids[next(at)],))), 9)
     timed("decide about 500", lambda: decisions.append(Decision("a", "confirm", tuple(ids[100:600]))))
     timed("take in decisions", catalogue.refresh)

@@ -82,7 +82,7 @@ class Desk:
 
     def _warm(self) -> None:
         try:
-            self.store.space().load()
+            self.store.space().held()
         except StoreError:
             return
 

@@ -29,6 +29,10 @@ __all__ = ["UNDECIDED", "Match", "Proposal", "group_matches", "propose", "search
 _POOL = 20
 """Frames looked at for each one wanted."""
 _MOST_CLUSTERED = 20_000
+_MOST_WEIGHED = 100_000
+"""Findings whose vectors are looked at for proposals: the most uncertain and hazardous ones."""
+_MOST_KNOWN = 20_000
+"""Decided findings that novelty is measured against; of more than these every second, third…"""
 UNDECIDED = FindingFilter(status=("open", "assigned"))
 """What nobody has decided about: without a name, or with one that only a model gave."""
 
@@ -75,12 +79,9 @@ def search(
         found = catalogue.store.similar(vector, wanted, None, space)
     else:
         vectors = catalogue.store.space(space)
-        if vectors.in_memory:
-            held = vectors.load()
-            rows = catalogue.places_in(vectors.name, held[0])[mask]
-            found = vectors.nearest_of_rows(held, vector, wanted, rows)
-        else:
-            found = vectors.nearest(vector, wanted, {root_of(str(i)) for i in catalogue.ids[mask]})
+        held = vectors.held()
+        rows = catalogue.places_in(vectors.name, held[0])[mask]
+        found = vectors.nearest_of_rows(held, vector, wanted, rows)
     out = []
     for root, similarity in found:
         if root in own:
@@ -146,11 +147,17 @@ def propose(catalogue: Catalogue, budget: int, where: FindingFilter | None = Non
 
 
 def _propose_in(catalogue: Catalogue, space: str, ids: Sequence[str], budget: int) -> list[Proposal]:
+    if len(ids) > _MOST_WEIGHED:  # novelty can only lessen these values
+        rows = catalogue.rows(list(ids))
+        most = _uncertainty(catalogue, rows) * _hazard(catalogue, rows)
+        ids = [ids[i] for i in np.sort(np.argsort(-most, kind="stable")[:_MOST_WEIGHED])]
     ids_of_space, vectors = catalogue.store.space(space).vectors(ids)
     if not len(ids_of_space):
         return []
     decided = catalogue.query(FindingFilter(status=("confirmed", "rejected", "ignored")), order="id")
-    known_ids, known = catalogue.store.space(space).vectors(_by_space(catalogue, decided).get(space, []))
+    reviewed = _by_space(catalogue, decided).get(space, [])
+    reviewed = reviewed[:: -(-len(reviewed) // _MOST_KNOWN) or 1]
+    known_ids, known = catalogue.store.space(space).vectors(reviewed)
     rows = catalogue.rows(ids_of_space.tolist())
     together = centred(np.concatenate([vectors, known]))
     vectors, known = together[: len(vectors)], together[len(vectors) :]

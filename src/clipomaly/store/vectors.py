@@ -3,20 +3,22 @@
     similarity = cosine = v · q        (both of unit length)
 
 In memory: one matrix product over all vectors in 32 bits. Beyond `memory` bytes: an inverted file over
-RaBitQ codes (IvfRq, on 16-bit vectors), whose best `refine` × limit are compared exactly. Without an index
-Lance compares everything: slow, and exact.
+RaBitQ codes (IvfRq, on 16-bit vectors), whose best 16,000 are compared exactly. Without an index everything
+is compared: slow, and exact. Among some findings, beyond `memory`: few are fetched by their row and compared
+exactly; of many, the index's best are asked for more than wanted, and where too few of them may be taken,
+everything is read once.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float, Integer, UInt64
 
 from clipomaly.errors import StoreError
 from clipomaly.store.parts import root_of
@@ -31,9 +33,24 @@ Held = tuple[np.ndarray, Float[np.ndarray, "n d"]]
 
 MEMORY = 1 << 29
 """Bytes of vectors that are held in memory at most."""
+PROBES = 250
+"""Cells of the index that are looked at."""
+RANKED = 16_000
+"""The index's best that are compared exactly."""
 _INDEX_FROM = 10_000
 _EXACT_UP_TO = 50_000
-"""Allowed ids up to which their vectors are fetched and compared, beside an index."""
+"""Rows up to which their vectors are fetched and compared, beside an index."""
+_FEW = 200
+"""Ids up to which their rows are looked up one by one."""
+_WANTED = 2_000
+"""Results of the index up to which asking it is quicker than reading everything."""
+
+
+class Listing(NamedTuple):
+    """Live vectors that stay where they are: ids, and Lance's numbers of their rows, ascending."""
+
+    ids: np.ndarray
+    rows: UInt64[np.ndarray, " n"]
 
 
 class VectorSpace:
@@ -46,6 +63,7 @@ class VectorSpace:
         self.width = int(store.table(name).schema.field("vector").type.list_size)
         self._version: tuple[int, int] | None = None
         self._held: Held = (np.zeros(0, object), np.zeros((0, self.width), np.float32))
+        self._listed: tuple[tuple[int, int], Listing] | None = None
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -64,10 +82,10 @@ class VectorSpace:
         if self.in_memory:
             ids, matrix = self.load()
             return _best(ids, matrix @ query, limit, where)
-        if where is not None and len(where) <= _EXACT_UP_TO:
-            ids, matrix = self.vectors(list(where))
-            return _best(ids, matrix @ query, limit, None)
-        return self._through_index(query, limit, where)
+        if where is None:
+            return self._through_index(query, limit)
+        listing = self.listing()
+        return self._among(listing, query, limit, _places(listing.ids, [root_of(i) for i in where]))
 
     def _unit(self, vector: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
         query = np.asarray(vector, np.float32).ravel()
@@ -78,13 +96,23 @@ class VectorSpace:
             )
         return query / max(float(np.linalg.norm(query)), 1e-12)
 
+    def held(self) -> Held | Listing:
+        """What `nearest_of_rows` takes; its first part are the ids."""
+        return self.load() if self.in_memory else self.listing()
+
     def nearest_of_rows(
-        self, held: Held, vector: Float[np.ndarray, " d"], limit: int, rows: Integer[np.ndarray, " m"]
+        self,
+        held: Held | Listing,
+        vector: Float[np.ndarray, " d"],
+        limit: int,
+        rows: Integer[np.ndarray, " m"],
     ) -> list[tuple[str, float]]:
-        """The nearest among these rows of what `load` gave; negative ones stand for none."""
-        ids, matrix = held
+        """The nearest among these rows of what `held` gave; negative ones stand for none."""
         query = self._unit(vector)
-        rows = np.unique(rows[rows >= 0])
+        if isinstance(held, Listing):
+            return self._among(held, query, limit, rows)
+        ids, matrix = held
+        rows = np.flatnonzero(_marked(rows, len(ids)))
         # one product over everything is quicker than copying many rows out of it
         some = matrix[rows] @ query if len(rows) < len(ids) // 8 else (matrix @ query)[rows]
         return _best(ids[rows], some, limit, None)
@@ -92,11 +120,28 @@ class VectorSpace:
     def load(self) -> Held:
         """All live vectors with their ids; what is held already is not read again."""
         with self._lock:
-            version = (self.store.table(self.name).version, self.store.table("frames").version)
+            version = self._now()
             if version != self._version:
                 self._update()
                 self._version = version
             return self._held
+
+    def listing(self) -> Listing:
+        """All live ids with their rows: for searches among some of them without the vectors in memory."""
+        with self._lock:
+            version = self._now()
+            if self._listed is None or self._listed[0] != version:
+                search = self.store.table(self.name).search().select(["id", "attempt"]).with_row_id(True)
+                table = search.limit(None).to_arrow()
+                live = self._live(table)
+                rows = table["_rowid"].to_numpy()[live]
+                order = np.argsort(rows, kind="stable")
+                ids = table["id"].to_numpy(zero_copy_only=False)[live][order]
+                self._listed = (version, Listing(ids, rows[order]))
+            return self._listed[1]
+
+    def _now(self) -> tuple[int, int]:
+        return self.store.table(self.name).version, self.store.table("frames").version
 
     def vectors(self, ids: Collection[str]) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
         """The vectors of these findings, in the ids' order as far as there; a part has its finding's."""
@@ -105,11 +150,35 @@ class VectorSpace:
             at = _places(have, [root_of(i) for i in ids])
             there = at >= 0
             return np.array(list(ids), object)[there], matrix[at[there]]
-        found = {f.id: f.embedding for f in self.store.findings([root_of(i) for i in ids])}
-        pairs = [(i, v) for i in ids if (v := found.get(root_of(i))) is not None]
+        roots = [root_of(i) for i in ids]
+        if len(roots) > _FEW:
+            listing = self.listing()
+            at = _places(listing.ids, roots)
+            there = at >= 0
+            rows, back = np.unique(at[there], return_inverse=True)
+            return np.array(list(ids), object)[there], self._fetch(listing, rows)[back]
+        found = {f.id: f.embedding for f in self.store.findings(roots)}
+        pairs = [(i, v) for i, root in zip(ids, roots, strict=True) if (v := found.get(root)) is not None]
         if not pairs:
             return np.zeros(0, object), np.zeros((0, self.width), np.float32)
         return np.array([i for i, _ in pairs], object), np.stack([v for _, v in pairs])
+
+    def _fetch(self, listing: Listing, places: Integer[np.ndarray, " m"]) -> Float[np.ndarray, "m d"]:
+        """The vectors at these places of a listing, by their rows; places ascend."""
+        from clipomaly.store.rows import vectors_of
+
+        out = np.empty((len(places), self.width), np.float32)
+        for first in range(0, len(places), 16_384):
+            part = places[first : first + 16_384]
+            found = self.store.table(self.name).take_row_ids(listing.rows[part].tolist())
+            table = found.select(["id", "attempt", "vector"]).to_arrow()
+            if not np.array_equal(table["id"].to_numpy(zero_copy_only=False), listing.ids[part]):
+                # rows were moved together since they were listed: by their ids then
+                table = self.store._by_id(self.name, listing.ids[part].tolist())
+                table = table.filter(pa.array(self._live(table)))
+                table = table.take(_places(table["id"].to_numpy(zero_copy_only=False), listing.ids[part]))
+            out[first : first + len(part)] = vectors_of(table)
+        return out
 
     def _update(self) -> None:
         from clipomaly.store.results import _quoted
@@ -184,27 +253,56 @@ class VectorSpace:
         """Whether there is an index on the vectors."""
         return any("vector" in index.columns for index in self.store.table(self.name).list_indices())
 
-    def _through_index(
-        self, query: Float[np.ndarray, " d"], limit: int, where: Collection[str] | None
-    ) -> list[tuple[str, float]]:
-        allowed = None if where is None else set(where)
-        table: Any = self.store.table(self.name)
+    def _through_index(self, query: Float[np.ndarray, " d"], limit: int) -> list[tuple[str, float]]:
         want = 4 * limit
         while True:
-            search = table.search(query, vector_column_name="vector").distance_type("cosine")
-            search = search.nprobes(PROBES).refine_factor(REFINE)
-            found = search.select(["id", "attempt", "_distance"]).limit(want).to_arrow()
+            found = self._ask_index(query, want)
             live = self._live_few(found)
-            pairs = {
-                key: 1.0 - distance
-                for key, distance, good in zip(
-                    found["id"].to_pylist(), found["_distance"].to_pylist(), live, strict=True
-                )
-                if good and (allowed is None or key in allowed)
-            }
+            keys, distances = found["id"].to_pylist(), found["_distance"].to_pylist()
+            pairs = {k: 1.0 - d for k, d, good in zip(keys, distances, live, strict=True) if good}
             if len(pairs) >= limit or found.num_rows < want or want > 200_000:
                 return sorted(pairs.items(), key=lambda p: (-p[1], p[0]))[:limit]
             want *= 8
+
+    def _ask_index(self, query: Float[np.ndarray, " d"], want: int) -> pa.Table:
+        search: Any = self.store.table(self.name).search(query, vector_column_name="vector")
+        search = search.distance_type("cosine").nprobes(PROBES).refine_factor(max(1, RANKED // want))
+        return search.select(["id", "attempt", "_distance"]).with_row_id(True).limit(want).to_arrow()
+
+    def _among(
+        self, listing: Listing, query: Float[np.ndarray, " d"], limit: int, places: Integer[np.ndarray, " m"]
+    ) -> list[tuple[str, float]]:
+        """The nearest among some places of a listing."""
+        allowed = _marked(places, len(listing.ids))
+        places = np.flatnonzero(allowed)
+        if len(places) <= _EXACT_UP_TO:
+            return _best(listing.ids[places], self._fetch(listing, places) @ query, limit, None)
+        want = max(4 * limit, 3 * limit * len(allowed) // len(places))
+        if want <= _WANTED and self.is_indexed:
+            found = self._ask_index(query, want)
+            rows = found["_rowid"].to_numpy()
+            at = np.minimum(np.searchsorted(listing.rows, rows), len(allowed) - 1)
+            good = (listing.rows[at] == rows) & allowed[at]
+            if good.sum() >= limit:
+                return _best(listing.ids[at[good]], 1.0 - found["_distance"].to_numpy()[good], limit, None)
+        return self._reading_all(listing, query, limit, allowed)
+
+    def _reading_all(
+        self, listing: Listing, query: Float[np.ndarray, " d"], limit: int, allowed: Bool[np.ndarray, " n"]
+    ) -> list[tuple[str, float]]:
+        """Every vector is read once, piece by piece."""
+        from clipomaly.store.rows import vectors_of
+
+        best: list[tuple[str, float]] = []
+        search = self.store.table(self.name).search().select(["id", "vector"]).with_row_id(True).limit(None)
+        for batch in search.to_batches(65_536):
+            table = pa.Table.from_batches([batch])
+            rows = table["_rowid"].to_numpy()
+            at = np.minimum(np.searchsorted(listing.rows, rows), len(allowed) - 1)
+            good = (listing.rows[at] == rows) & allowed[at]
+            found = _best(listing.ids[at[good]], (vectors_of(table) @ query)[good], limit, None)
+            best = sorted([*best, *found], key=lambda pair: -pair[1])[:limit]
+        return best
 
     def _live_few(self, table: pa.Table) -> list[bool]:
         frames = [key[:16] for key in table["id"].to_pylist()]
@@ -215,10 +313,6 @@ class VectorSpace:
         return [chosen.get(f) == a for f, a in zip(frames, table["attempt"].to_pylist(), strict=True)]
 
 
-PROBES = 250
-REFINE = 100
-
-
 def _matches(table: pa.Table, chosen: tuple[pa.Array, pa.Array]) -> Bool[np.ndarray, " n"]:
     """Rows whose attempt is the one that counts of their frame; a finding's id begins with its frame's."""
     if not table.num_rows:
@@ -226,6 +320,13 @@ def _matches(table: pa.Table, chosen: tuple[pa.Array, pa.Array]) -> Bool[np.ndar
     where = pc.index_in(pc.utf8_slice_codeunits(table["id"], 0, 16), value_set=chosen[0])
     same = pc.equal(pc.take(chosen[1], where), table["attempt"])
     return np.asarray(pc.fill_null(same, False).to_numpy(zero_copy_only=False), bool)
+
+
+def _marked(places: Integer[np.ndarray, " m"], count: int) -> Bool[np.ndarray, " n"]:
+    """Which of `count` places are named; negative ones stand for none."""
+    out = np.zeros(count, bool)
+    out[places[places >= 0]] = True
+    return out
 
 
 def _places(have: np.ndarray, wanted: Collection[str] | np.ndarray) -> np.ndarray:
