@@ -75,11 +75,11 @@ class Sample:
     measures: Mapping[int, Mapping[str, float | str]] = field(default_factory=dict)
     """Number in the instance picture → size in metres, range in metres, where it lies."""
 
-    def image(self) -> UInt8[np.ndarray, "H W 3"]:
-        """The picture, upright RGB."""
-        image = read_image(self.image_path)
+    def image(self, side: int | None = None) -> UInt8[np.ndarray, "H W 3"]:
+        """The picture, upright RGB; at `side` it may be smaller, where that is quicker to read."""
         if self.overlay_path is None:
-            return image
+            return read_image(self.image_path, side=side)
+        image = read_image(self.image_path)
         overlay = self._overlay()
         if overlay.shape != image.shape:
             raise DataError(f"{self.overlay_path} and {self.image_path} differ in size")

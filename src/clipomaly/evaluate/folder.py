@@ -1,7 +1,7 @@
 """The folder of a running evaluation: one file a frame, so that a stopped run goes on where it stopped.
 
     run.json        what is being evaluated; a run goes on only under the same
-    maps/NAME.npz   score (float32, exact), labels, the method's mask, and the rows that the frame adds
+    maps/NAME.npz   score (float32, exact), labels, the method's mask (packed bits), and what the frame adds
 
 The maps are what components at the best-F1 threshold, known only at the end, are computed from. They take
 about five bytes a pixel (4.7 MB for 1280 × 720) and are removed when the evaluation is finished, unless kept.
@@ -10,20 +10,22 @@ about five bytes a pixel (4.7 MB for 1280 × 720) and are removed when the evalu
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from clipomaly.config import settings_that_differ
 from clipomaly.errors import OutputError
+from clipomaly.evaluate.mapped import MappedArrays
 from clipomaly.evaluate.result import METRICS, to_json
 from clipomaly.export.files import safe_path, whole_file, write_whole
 
-__all__ = ["KeptFrame", "RunFolder"]
+__all__ = ["KeptFrame", "Maps", "RunFolder"]
 
 RUN, MAPS = "run.json", "maps"
 
@@ -38,6 +40,14 @@ class KeptFrame:
     rows: Mapping[str, np.ndarray] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
     """Names found and given, numbers of findings: what stands in the table of frames."""
+
+
+class Maps(NamedTuple):
+    """The maps of a frame."""
+
+    score: np.ndarray
+    anomaly: np.ndarray | None
+    unknown: np.ndarray | None
 
 
 class RunFolder:
@@ -107,34 +117,50 @@ class RunFolder:
 
     def write(self, name: str, kept: KeptFrame) -> None:
         """Keep a frame; the file appears whole or not at all."""
-        arrays: dict[str, Any] = {"score": kept.score, "info": np.array(json.dumps(dict(kept.info)))}
+        rows = {kind: np.asarray(row) for kind, row in kept.rows.items()}
+        about = {"info": dict(kept.info), "rows": [(k, row.dtype.str, row.shape) for k, row in rows.items()]}
+        arrays: dict[str, Any] = {
+            "score": kept.score,
+            "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
+            "rows": np.frombuffer(b"".join(row.tobytes() for row in rows.values()), np.uint8),
+        }
         if kept.anomaly is not None:
             arrays["anomaly"] = kept.anomaly
         if kept.unknown is not None:
             arrays["unknown"] = np.packbits(kept.unknown)
-        arrays |= {f"row.{kind}": row for kind, row in kept.rows.items()}
         with whole_file(self.path(name)) as file:
             np.savez(file, **arrays)
 
-    def maps(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """A labelled frame's scores and labels alone."""
-        with np.load(self.path(name), allow_pickle=False) as file:
-            return (file["score"], file["anomaly"]) if "anomaly" in file else None
+    def maps(self, name: str) -> Maps | None:
+        """A frame's maps alone, straight from the file's pages: they are valid as long as it is there."""
+        try:
+            file = MappedArrays(self.path(name))
+        except FileNotFoundError:
+            return None
+        score = file["score"]
+        return Maps(score, file.get("anomaly"), _mask(file.get("unknown"), score.shape))
 
     def read(self, name: str) -> KeptFrame | None:
-        """A frame that was kept, or None."""
+        """A frame that was kept, checked, or None."""
         path = self.path(name)
         if not path.is_file():
             return None
         with np.load(path, allow_pickle=False) as file:
-            score, info = file["score"], json.loads(str(file["info"]))
-            anomaly = file.get("anomaly")
-            unknown = None
-            if "unknown" in file:
-                unknown = np.unpackbits(file["unknown"], count=score.size).view(bool).reshape(score.shape)
-            rows = {key[4:]: file[key] for key in file.files if key.startswith("row.")}
-        return KeptFrame(score, anomaly, unknown, rows, info)
+            score, about = file["score"], json.loads(file["about"].tobytes())
+            raw, start, rows = file["rows"].tobytes(), 0, {}
+            for kind, dtype, shape in about["rows"]:
+                rows[kind] = np.frombuffer(raw, dtype, math.prod(shape), start).reshape(shape)
+                start += rows[kind].nbytes
+            return KeptFrame(
+                score, file.get("anomaly"), _mask(file.get("unknown"), score.shape), rows, about["info"]
+            )
 
     def remove_maps(self) -> None:
         """Free the disk."""
         shutil.rmtree(self.folder / MAPS, ignore_errors=True)
+
+
+def _mask(packed: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    if packed is None:
+        return None
+    return np.unpackbits(packed, count=math.prod(shape)).view(bool).reshape(shape)

@@ -7,9 +7,10 @@ import base64
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-__all__ = ["frame_picture"]
+__all__ = ["PANEL", "frame_picture"]
 
-_SIDE = 620
+PANEL = 620
+"""The longer side of a picture as it is shown."""
 _TRUTH, _FLAGGED, _RIM = (255, 176, 0), (86, 180, 233), (0, 0, 0)
 
 
@@ -26,7 +27,7 @@ def frame_picture(
     import cv2
 
     h, w = score.shape
-    share = min(1.0, _SIDE / max(h, w))
+    share = min(1.0, PANEL / max(h, w))
     size = (max(1, round(w * share)), max(1, round(h * share)))
     low, high = float(score.min()), float(score.max())
     levels = cv2.convertScaleAbs(

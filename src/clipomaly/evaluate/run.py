@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class Subject:
     values: Mapping[int, int] | None = None
     """What the values in the label files mean, where that was said."""
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Hash of the frames' names and of their files' sizes."""
         digest = hashlib.sha256()
@@ -214,8 +214,9 @@ def evaluate(
 
     def maps() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         for at, sample in enumerate(subject.samples):
-            if (again := folder.maps(sample.name)) is not None:
-                yield at, *again
+            again = folder.maps(sample.name)
+            if again is not None and again.anomaly is not None:
+                yield at, again.score, again.anomaly
 
     figures, rows, curve, histogram = summarise(tally, maps(), sizes)
     figures["locked"] = {**operating_rule(pipeline), **figures["locked"]}

@@ -8,7 +8,7 @@ from html import escape
 
 from clipomaly.evaluate.folder import RunFolder
 from clipomaly.evaluate.html import section, table
-from clipomaly.evaluate.pictures import frame_picture
+from clipomaly.evaluate.pictures import PANEL, frame_picture
 from clipomaly.evaluate.result import Evaluation
 from clipomaly.evaluate.run import Subject
 from clipomaly.evaluate.scoremaps import LabelledMap
@@ -38,10 +38,8 @@ def pictures_of_run(subject: Subject, folder: RunFolder) -> Picture:
 
     def picture(at: int) -> str | None:
         sample = subject.samples[at]
-        kept = folder.read(sample.name)
-        if kept is None:
-            return None
-        return frame_picture(sample.image(), kept.score, kept.anomaly, kept.unknown)
+        maps = folder.maps(sample.name)
+        return None if maps is None else frame_picture(sample.image(PANEL), *maps)
 
     return picture
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from jaxtyping import Bool, Int16, UInt8, UInt16
 
@@ -96,15 +97,18 @@ def truth_of(sample: Sample, label: UInt8[np.ndarray, "H W"] | None, classes: Cl
     table = np.full(256, LEFT_OUT, np.int16)
     table[: len(classes.table)] = classes.table
     own = sample.classes()
-    known = table[label if own is None else own]
+    source = label if own is None else own
+    known = cv2.LUT(source, table)
     if own is not None:  # the masks say what is unknown; the class picture says nothing about it
-        known[label == 1] = classes.n_known
-        known[label == 255] = LEFT_OUT
-    anomaly = np.where(known == LEFT_OUT, 255, known == classes.n_known).astype(np.uint8)
+        np.copyto(known, classes.n_known, where=label == 1)
+        np.copyto(known, LEFT_OUT, where=label == 255)
+    anomaly = (known == classes.n_known).view(np.uint8)
+    np.copyto(anomaly, 255, where=known == LEFT_OUT)
     numbers = sample.instances()
     corridor = None
     if numbers is not None and (sample.measures or sample.things):
-        corridor = _corridor(np.isin(known, classes.driven), anomaly == 1, numbers)
+        driven = cv2.LUT(source, np.isin(table, classes.driven).view(np.uint8)).view(bool)
+        corridor = _corridor(driven & (anomaly == 0), anomaly == 1, numbers)
     return Truth(anomaly, known, _named(sample, anomaly, numbers), corridor, numbers)
 
 
@@ -112,14 +116,12 @@ def _corridor(
     driven: Bool[np.ndarray, "H W"], anomaly: Bool[np.ndarray, "H W"], numbers: UInt16[np.ndarray, "H W"]
 ) -> Bool[np.ndarray, "H W"]:
     """What one drives on, and every thing whose foot stands on it: mostly such ground right around it."""
-    import cv2
-
     out = driven.copy()
     for number in np.unique(numbers[anomaly]):
         thing = numbers == number
-        y, x = np.nonzero(thing)
-        top, left = max(0, int(y.max()) - 3), max(0, int(x.min()) - 3)
-        box = np.s_[top : int(y.max()) + 5, left : int(x.max()) + 5]
+        x, y, width, height = cv2.boundingRect(thing.view(np.uint8))
+        last = y + height - 1
+        box = np.s_[max(0, last - 3) : last + 5, max(0, x - 3) : x + width + 4]
         around = cv2.dilate(thing[box].view(np.uint8), np.ones((7, 7), np.uint8)).astype(bool) & ~thing[box]
         if around.any() and driven[box][around].mean() > 0.3:
             out |= thing

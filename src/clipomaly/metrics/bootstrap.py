@@ -13,8 +13,9 @@ have Wilson's interval (`share_interval`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -31,6 +32,8 @@ __all__ = [
     "replicates",
     "share_interval",
 ]
+
+_KEPT = 1 << 21  # draws that are kept from one figure to the next: 16 MB
 
 Statistic = Callable[[np.ndarray], np.ndarray]  # summed rows [b, …] to figures [b]
 
@@ -126,16 +129,34 @@ def replicates(
     if n == 0:
         raise MetricError("an interval over frames needs frames: none were given")
     flat = np.asarray(rows, np.float64).reshape(n, -1)
-    rng = np.random.default_rng(seed)
     figures = np.empty((len(statistics), resamples))
     step = max(1, (1 << 18) // max(1, flat.shape[1]))  # 2 MB of summed rows at once: they stay in the cache
-    for start in range(0, resamples, step):
-        stop = min(start + step, resamples)
-        weights = rng.multinomial(n, np.full(n, 1 / n), size=stop - start).astype(np.float64)
+    start = 0
+    for weights in _draws(n, resamples, seed, step):
+        stop = start + len(weights)
         summed = (weights @ flat).reshape(-1, *rows.shape[1:])
         for out, statistic in zip(figures, statistics, strict=True):
             out[start:stop] = statistic(summed)
+        start = stop
     return figures
+
+
+def _draws(n: int, resamples: int, seed: int, step: int) -> Iterator[Float[np.ndarray, "b n"]]:
+    """How often each frame is drawn, `step` resamples at once; the same whatever the step is."""
+    kept = _kept_draws(n, resamples, seed) if n * resamples <= _KEPT else None
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, step):
+        stop = min(start + step, resamples)
+        yield kept[start:stop] if kept is not None else _drawn(rng, n, stop - start)
+
+
+@lru_cache(maxsize=2)  # figures of one table are resampled one kind of row after the other
+def _kept_draws(n: int, resamples: int, seed: int) -> Float[np.ndarray, "b n"]:
+    return _drawn(np.random.default_rng(seed), n, resamples)
+
+
+def _drawn(rng: np.random.Generator, n: int, resamples: int) -> Float[np.ndarray, "b n"]:
+    return rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(np.float64)
 
 
 def interval_from(figures: Float[np.ndarray, " resamples"], level: float = 0.95) -> Interval:

@@ -9,7 +9,6 @@ without a name is a miss, and its share is given.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -52,7 +51,7 @@ def fold_name(name: str) -> str:
     >>> fold_name("Traffic_Cone "), fold_name("traffic-cone")
     ('traffic cone', 'traffic cone')
     """
-    return re.sub(r"[\s_\-]+", " ", name).strip().casefold()
+    return " ".join(name.replace("_", " ").replace("-", " ").split()).casefold()
 
 
 class Synonyms:

@@ -65,15 +65,19 @@ def confusion_of(
             f"prediction {predicted.shape} and truth {truth.shape} differ in shape: resize one of them"
         )
     k = n_known + 1
-    counted = truth != ignore
-    truth, predicted = truth[counted].astype(np.int64), predicted[counted].astype(np.int64)
+    left_out = truth == ignore
+    # What is left out is counted as 0 and taken off again: a third of the time that picking pixels takes.
+    truth, predicted = (np.where(left_out, values.dtype.type(0), values) for values in (truth, predicted))
     for values, kind in ((truth, "truth"), (predicted, "prediction")):
         if values.size and (values.min() < 0 or values.max() > n_known):
             odd = np.unique(values[(values < 0) | (values > n_known)])[:5].tolist()
             raise MetricError(
                 f"the {kind} holds {odd}: known classes are 0…{n_known - 1}, unknown is {n_known}"
             )
-    return np.bincount(truth * k + predicted, minlength=k * k).reshape(k, k)
+    codes = truth.reshape(-1).astype(np.int64) * k + predicted.reshape(-1)
+    matrix = np.bincount(codes, minlength=k * k).reshape(k, k)
+    matrix[0, 0] -= np.count_nonzero(left_out)
+    return matrix
 
 
 # --- figures of summed matrices [*b, k, k]; NaN where undefined ---

@@ -77,14 +77,17 @@ def frame_row(
             f"flagged {flagged.shape}, labels {labels.shape} and corridor {corridor.shape} differ in size"
         )
     hazard = labels == 1
-    _, hazards = _components(hazard)
     n_flagged, parts = _components(flagged & (labels != 255))
     size = np.bincount(parts.reshape(-1), minlength=n_flagged)
     big = size >= minimum
     big[0] = False
     inside = np.bincount(parts[corridor], minlength=n_flagged) > 0
+    x, y, width, height = cv2.boundingRect(hazard.view(np.uint8))
+    box = np.s_[y : y + height, x : x + width]  # beyond it there is no hazard
+    hazard, parts, corridor = hazard[box], parts[box], corridor[box]
     touching = np.bincount(parts[hazard], minlength=n_flagged) > 0
     alarms = int(np.count_nonzero(big & inside & ~touching))
+    hazards = _components(hazard)[1] if hazard.size else np.zeros(hazard.shape, np.int32)
     in_corridor = np.unique(hazards[corridor & hazard])
     found = np.unique(hazards[hazard & big[parts]])
     n_found = int(np.count_nonzero(np.isin(in_corridor, found)))
