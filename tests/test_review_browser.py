@@ -86,9 +86,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 class Visitor:
     """A reviewer's page; errors of its scripts fail the test."""
 
-    def __init__(self, browser: Any, base: str, who: str, width: int = 1280, height: int = 800) -> None:
+    def __init__(
+        self, browser: Any, base: str, who: str, width: int = 1280, height: int = 800, theme: str = "light"
+    ) -> None:
         self.context = browser.new_context(
-            viewport={"width": width, "height": height}, has_touch=width < 1000, accept_downloads=True
+            viewport={"width": width, "height": height},
+            has_touch=width < 1000,
+            accept_downloads=True,
+            color_scheme=theme,
         )
         self.page = self.context.new_page()
         self.base, self.who = base, who
@@ -123,6 +128,18 @@ class Visitor:
         self.page.keyboard.press("Enter")
         self.page.wait_for_selector("#ask:not([open])", state="attached")
 
+    def tab_to(self, text: str, name: str = "") -> None:
+        """Tab to the control with this text, in the table's row of this name."""
+        there = """([text, name]) => document.activeElement.textContent.trim() === text
+            && (!name || document.activeElement.closest("tr")?.dataset.name === name)"""
+        for _ in range(400):
+            self.press("Tab")
+            if self.page.evaluate(there, [text, name]):
+                outline = "getComputedStyle(document.activeElement).outlineStyle"
+                assert self.page.evaluate(outline) != "none", "what has the focus is seen"
+                return
+        raise AssertionError(f"no way to {text!r} {name!r} by Tab")
+
     def close(self) -> None:
         assert self.errors == []
         assert self.outside == [], "something was asked of another server"
@@ -133,7 +150,7 @@ class Visitor:
 def visit(browser: Any, served: tuple[str, Path]) -> Iterator[Any]:
     visitors: list[Visitor] = []
 
-    def make(who: str, **more: int) -> Visitor:
+    def make(who: str, **more: Any) -> Visitor:
         visitors.append(Visitor(browser, served[0], who, **more))
         return visitors[-1]
 
@@ -212,14 +229,17 @@ def test_a_whole_review(visit: Any, served: tuple[str, Path], tmp_path: Path) ->
 
     # names: merge, then promote, then export
     page = ada.go("/taxonomy")
-    page.click("tr[data-name='cargo skid'] button:has-text('Merge')")
+    ada.tab_to("Merge", "cargo skid")
+    ada.press("Enter")
     ada.answer("cargo pallet")
     page.wait_for_selector("tr[data-name='cargo skid']", state="detached")
     assert "also cargo skid" in page.inner_text("tr[data-name='cargo pallet']")
-    page.click("tr[data-name='cargo pallet'] button:has-text('Promote')")
+    ada.tab_to("Promote", "cargo pallet")
+    ada.press("Enter")
     page.wait_for_selector("#approved tr[data-name='cargo pallet']")
     with page.expect_download() as download:
-        page.click("#export")
+        ada.tab_to("Export vocabulary")
+        ada.press("Enter")
     exported = tmp_path / "exported.toml"
     download.value.save_as(exported)
     classes = {k.name: k for k in load_vocabulary(str(exported)).known}
@@ -332,6 +352,78 @@ def test_a_region_is_split_by_keys_and_by_hand(visit: Any, served: tuple[str, Pa
     assert ada.shown() == whole
 
 
+def test_a_group_of_look_alikes_is_decided_at_once_and_taken_back(
+    visit: Any, served: tuple[str, Path]
+) -> None:
+    decisions = Decisions.open(decisions_url(served[1]))
+    ada = visit("ada")
+    page = ada.go("/grid?status=open")
+    page.wait_for_selector("#group-list button", timeout=20_000)
+    page.focus("#group-list button")
+    ada.press("Enter")
+    page.wait_for_selector(".chip:has-text('look-alikes')")
+    size = int(re.search(r"(\d+) finding", page.inner_text("#group-list button"))[1])
+    page.wait_for_function("n => document.querySelectorAll('[data-tile]').length === n", arg=size)
+    group = _tiles(page)
+    page.focus("[data-tile]")
+    ada.press("*")
+    assert page.inner_text("#chosen") == f"{size} selected"
+    before = decisions.latest()
+    ada.press("6")
+    page.wait_for_selector("[data-tile]", state="detached")
+    assert {(s.status, s.reason) for s in decisions.states(group).values()} == {("rejected", "other")}
+    [made] = decisions.since(before)
+    assert set(made.findings) == set(group), "one decision about all of them"
+    ada.press("u")
+    page.wait_for_function("n => document.querySelectorAll('[data-tile]').length === n", arg=size)
+    assert {s.status for s in decisions.states(group).values()} == {"open"}
+    assert sorted(_tiles(page)) == sorted(group)
+
+
+def test_a_tablet_in_the_dark_decides_by_touch(visit: Any, served: tuple[str, Path]) -> None:
+    decisions = Decisions.open(decisions_url(served[1]))
+    ground = "getComputedStyle(document.body).backgroundColor"
+    bob = visit("bob", width=820, height=1180, theme="dark")
+    page = bob.go("/queue?status=open")
+    dark = page.evaluate(ground)
+    first, candidate = bob.shown(), page.inner_text("#candidates tbody tr:nth-child(2) td")
+    page.tap("#candidates tbody tr:nth-child(2) button")
+    page.wait_for_selector(f"body[data-shown]:not([data-shown='{first}'])")
+    state = decisions.state(first)
+    assert (state.status, state.name, state.confirmers) == ("confirmed", candidate, {"bob"})
+    second = bob.shown()
+    page.tap(".reject button:has-text('reflection')")
+    page.wait_for_selector(f"body[data-shown]:not([data-shown='{second}'])")
+    assert decisions.state(second).reason == "reflection"
+    for finding in (second, first):
+        page.tap("[data-do=undo]")
+        page.wait_for_selector(f"body[data-shown='{finding}']")
+        assert decisions.state(finding).status == "open"
+    page.tap("#theme")
+    light = page.evaluate(ground)
+    assert light != dark
+    bob.go("/grid")
+    assert page.evaluate(ground) == light, "the choice stays"
+    page.tap("#theme")
+    assert page.evaluate(ground) == dark
+
+
+def test_an_address_that_is_none_leads_back(browser: Any, visit: Any, served: tuple[str, Path]) -> None:
+    page = browser.new_page()
+    page.goto(f"{served[0]}/nowhere?x={EVIL}")
+    assert "There is no such page" in page.inner_text("main")
+    page.click("text=To the queue")
+    page.wait_for_selector("#desk:not([hidden]), #ask[open]")
+    page.close()
+    ada = visit("ada")
+    page = ada.go("/queue?status=open&id=0000000000000000-000")
+    page.wait_for_selector("#alerts:has-text('there is no finding')")
+    assert page.inner_text("#place").startswith("1 of ")
+    ada.errors.clear()  # the browser tells the 404 itself
+    page.goto(f"{served[0]}/queue?status=open&text=nothing-of-the-kind")
+    page.wait_for_selector("#empty:has-text('No finding matches')")
+
+
 def _told(page: Any) -> tuple[str, int, int, int]:
     """The header, its decided and open findings, and how many the view holds."""
     header = page.inner_text("#counts")
@@ -380,9 +472,10 @@ def test_markup_in_names_is_text(visit: Any, served: tuple[str, Path]) -> None:
         assert page.query_selector("img[src='x']") is None
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (820, 1180)])
-def test_pages_fit_and_are_labelled(visit: Any, width: int, height: int) -> None:
-    visitor = visit("ada", width=width, height=height)
+def test_pages_fit_and_are_labelled(visit: Any, width: int, height: int, theme: str) -> None:
+    visitor = visit("ada", width=width, height=height, theme=theme)
     for path in ("/queue", "/grid", "/taxonomy", "/statistics"):
         page = visitor.go(f"{path}?status=any")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, (
@@ -390,6 +483,13 @@ def test_pages_fit_and_are_labelled(visit: Any, width: int, height: int) -> None
         )
         nameless = page.evaluate(NAMELESS)
         assert nameless == []
+        visitor.press("?")
+        page.wait_for_selector("#help[open]")
+        keys = page.locator("#help").bounding_box()
+        assert keys["x"] >= 0
+        assert keys["x"] + keys["width"] <= width
+        assert keys["height"] <= height
+        visitor.press("Escape")
         unnamed = "() => [...document.images].filter((n) => !n.hasAttribute('alt')).length"
         assert page.evaluate(unnamed) == 0
     page = visitor.go("/queue?status=any")

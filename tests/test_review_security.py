@@ -204,6 +204,25 @@ def test_stored_markup_stays_text(client: TestClient) -> None:
         assert "unsafe" not in policy
 
 
+def test_errors_of_visits_are_pages_and_what_was_asked_stays_text(client: TestClient, folder: Path) -> None:
+    accept = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    gone = client.get("/<script>alert(1)</script>", headers=accept)
+    assert gone.status_code == 404
+    assert gone.headers["content-type"].startswith("text/html")
+    assert "alert(1)" not in gone.text
+    assert "There is no such page" in gone.text
+    assert "script-src 'self'" in gone.headers["content-security-policy"]
+    assert client.get("/api/nowhere", headers=accept).headers["content-type"] == "application/json"
+    other = client.get("/queue", headers={**accept, "host": "attacker.example"})
+    assert other.status_code == 421
+    assert "--allow-host" in other.text
+    assert "/queue" not in other.text.partition("<main")[2], "no way on for whoever is not let in"
+    with client_of(folder, Policy.make("0.0.0.0")) as asked:
+        answer = asked.get("/grid", headers=accept)
+    assert answer.status_code == 401
+    assert "open the address that the program printed" in answer.text
+
+
 def test_an_exported_vocabulary_cannot_name_another_file(client: TestClient) -> None:
     given = client.get("/api/taxonomy/export").headers["content-disposition"]
     assert re.fullmatch(r'attachment; filename="[a-z0-9_-]+-v\d+\.toml"', given)

@@ -21,7 +21,7 @@ from clipomaly.review.cutting import Cutting
 from clipomaly.review.desk import Desk, NotThere
 from clipomaly.review.groups import Groups
 from clipomaly.review.names import NameDesk
-from clipomaly.review.pages import PAGES, assets, page
+from clipomaly.review.pages import PAGES, assets, error_page, is_visit, page
 from clipomaly.review.security import Guard, Policy
 from clipomaly.review.statistics import Statistics
 from clipomaly.store.decisions import Decision
@@ -108,33 +108,35 @@ def create_app(desk: Desk, names: NameDesk, policy: Policy) -> Guard:
 
 
 def _errors(app: FastAPI) -> None:
-    def told(status: int, text: str) -> JSONResponse:
+    def told(request: Request, status: int, text: str) -> Response:
+        if is_visit(request.method, request.url.path, request.headers.get("accept", "")):
+            return HTMLResponse(error_page(status, text), status)
         return JSONResponse({"error": text}, status)
 
     @app.exception_handler(NotThere)
-    async def not_there(_: Request, error: NotThere) -> JSONResponse:
-        return told(404, str(error))
+    async def not_there(request: Request, error: NotThere) -> Response:
+        return told(request, 404, str(error))
 
     @app.exception_handler(FrameError)
-    async def no_picture(_: Request, error: FrameError) -> JSONResponse:
-        return told(404, str(error))
+    async def no_picture(request: Request, error: FrameError) -> Response:
+        return told(request, 404, str(error))
 
     @app.exception_handler(ClipomalyError)
-    async def refused(_: Request, error: ClipomalyError) -> JSONResponse:
-        return told(409, str(error))
+    async def refused(request: Request, error: ClipomalyError) -> Response:
+        return told(request, 409, str(error))
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        return told(422, f"{'.'.join(map(str, first['loc'][1:])) or 'request'}: {first['msg']}")
+        return told(request, 422, f"{'.'.join(map(str, first['loc'][1:])) or 'request'}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
-    async def other(_: Request, error: HTTPException) -> JSONResponse:
-        return told(error.status_code, str(error.detail))
+    async def other(request: Request, error: HTTPException) -> Response:
+        return told(request, error.status_code, str(error.detail))
 
     @app.exception_handler(Exception)
-    async def unforeseen(_: Request, error: Exception) -> JSONResponse:
-        return told(500, f"{type(error).__name__}: see the program's output")
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        return told(request, 500, f"{type(error).__name__}: see the program's output")
 
 
 def _pages(app: FastAPI) -> None:

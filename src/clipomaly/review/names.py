@@ -132,7 +132,11 @@ def _lacks(rules: Rules, evidence: Evidence) -> str:
 
     >>> _lacks(Rules(min_frames=3), Evidence(confirmed_frames=1, confirmers=("ada",)))
     '1 of 3 frames'
+    >>> _lacks(Rules(), Evidence())
+    'not confirmed'
     """
+    if not evidence.confirmed and rules.unmet(evidence):
+        return "not confirmed"
     rows = (
         (evidence.confirmed_frames, rules.min_frames, "frames"),
         (evidence.confirmed_places, rules.min_places, "places"),

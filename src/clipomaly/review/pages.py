@@ -1,4 +1,4 @@
-"""The four pages: one shell, four bodies, and the files that they name; all from the package."""
+"""The four pages: one shell, four bodies, and the files that they name; all from the package. And errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
-__all__ = ["PAGES", "Asset", "assets", "page"]
+__all__ = ["PAGES", "Asset", "assets", "error_page", "is_visit", "page"]
 
 PAGES = {"queue": "Queue", "grid": "Grid", "taxonomy": "Taxonomy", "statistics": "Runs"}
 _TYPES = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
@@ -31,6 +31,43 @@ def assets() -> dict[str, Asset]:
         if kind is not None:
             out[entry.name] = Asset(entry.read_bytes(), kind)
     return out
+
+
+def is_visit(method: str, path: str, accept: str) -> bool:
+    """Whether somebody opens an address in a browser, who reads a page better than JSON.
+
+    >>> is_visit("GET", "/nowhere", "text/html,*/*"), is_visit("GET", "/api/queue", "text/html")
+    (True, False)
+    """
+    asked = method in ("GET", "HEAD") and "text/html" in accept.lower()
+    return asked and not path.startswith(("/api/", "/picture/", "/static/"))
+
+
+_TITLES = {
+    401: "Please sign in",
+    404: "There is no such page",
+    421: "Not under this name",
+    500: "Something failed",
+}
+
+
+def error_page(status: int, text: str) -> str:
+    """What went wrong, for people; whoever is not let in gets no way on."""
+    title = _TITLES.get(status, "This cannot be shown")
+    back = (
+        '<p class="row"><a class="button" href="/queue">To the queue</a></p>'
+        if status not in (401, 421)
+        else ""
+    )
+    told = "" if text == "Not Found" else text
+    html = (files("clipomaly.review") / "pages" / "error.html").read_text("utf-8")
+    for key, value in {
+        "title": escape(title),
+        "back": back,
+        "text": escape(told),
+    }.items():  # the text comes last
+        html = html.replace("{" + key + "}", value)
+    return html
 
 
 @cache

@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from clipomaly.errors import ConfigError
+from clipomaly.review.pages import error_page, is_visit
 
 __all__ = ["CSRF_HEADER", "Guard", "Policy", "host_name", "is_loopback"]
 
@@ -169,16 +170,15 @@ class Guard:
             return  # the app has no websockets: uvicorn closes them
         refusal = self._refusal(scope)
         if refusal is not None:
-            await _answer(send, *refusal)
+            await _answer(send, *refusal, page=_visits(scope))
             return
         signed_in = self._sign_in(scope)
         if signed_in is not None:
             await _answer(send, 303, "", signed_in)
             return
         if not self.policy.knows(scope):
-            await _answer(
-                send, 401, "This app asks for its token: open the address that the program printed."
-            )
+            told = "This app asks for its token: open the address that the program printed."
+            await _answer(send, 401, told, page=_visits(scope))
             return
         body = _Body(receive, self.policy.max_body)
         sending = _Headers(send, body, private=scope["path"].startswith("/picture/"))
@@ -275,14 +275,20 @@ class _Headers:
         await self._send(message)
 
 
-async def _answer(send: Send, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:
-    body = json.dumps({"error": text}).encode() if text else b""
+def _visits(scope: Scope) -> bool:
+    return is_visit(scope["method"], scope["path"], _header(scope, "accept"))
+
+
+async def _answer(
+    send: Send, status: int, text: str, headers: Iterable[tuple[str, str]] = (), *, page: bool = False
+) -> None:
+    body = (error_page(status, text) if page else json.dumps({"error": text}) if text else "").encode()
     await _Headers(send)(
         {
             "type": "http.response.start",
             "status": status,
             "headers": [
-                (b"content-type", b"application/json"),
+                (b"content-type", b"text/html; charset=utf-8" if page else b"application/json"),
                 (b"content-length", str(len(body)).encode()),
                 *((k.encode(), v.encode()) for k, v in headers),
             ],

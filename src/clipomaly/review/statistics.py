@@ -59,8 +59,8 @@ class Statistics:
     def _histogram(self) -> dict[str, Any]:
         """Findings by score: confirmed, turned down, still open."""
         c = self.desk.catalogue
-        low = float(np.floor(10 * c.score.min(initial=0.9)) / 10)
-        high = float(max(1.0, np.ceil(10 * c.score.max(initial=0.0)) / 10))
+        low = float(np.floor(20 * c.score.min(initial=0.9)) / 20)
+        high = float(max(low + 0.1, np.ceil(20 * c.score.max(initial=0.0)) / 20))
         edges = np.linspace(low, high, _BINS + 1)
         groups = {
             "confirmed": ("confirmed",),

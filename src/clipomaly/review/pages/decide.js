@@ -40,5 +40,5 @@ export function describe(decision) {
   return decision.comment ? `${base}: “${decision.comment}”` : base;
 }
 export function reasonButtons(act) {
-  return REASONS.slice(0, 5).map(([reason, text], i) => make("button", { type: "button", on: { click: () => act(reason) } }, text.replace(/^an? /, ""), " ", make("kbd", {}, String(i + 1))));
+  return REASONS.map(([reason, text], i) => make("button", { type: "button", on: { click: () => act(reason) } }, reason === "other" ? reason : text.replace(/^an? /, ""), " ", make("kbd", {}, String(i + 1))));
 }

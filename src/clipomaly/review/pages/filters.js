@@ -2,9 +2,9 @@
 
 import { $, make, plural } from "./common.js";
 
-const ORDERS = [["-score", "most unknown first"], ["score", "least unknown first"], ["-area", "largest first"], ["area", "smallest first"], ["-time", "newest first"], ["time", "oldest first"], ["name", "by name"]];
+const ORDERS = [["-score", "most unknown"], ["score", "least unknown"], ["-area", "largest"], ["area", "smallest"], ["-time", "newest"], ["time", "oldest"], ["name", "by name"]];
 const PLAIN = ["status", "run", "name", "text", "min_score", "max_score", "min_area", "max_area", "since", "until", "camera", "place", "assignee", "cluster", "order"];
-const LABELS = { status: "status", run: "run", name: "name", text: "text", min_score: "score from", max_score: "score to", min_area: "pixels from", max_area: "pixels to", since: "from", until: "to", camera: "camera", place: "place", assignee: "assigned to", cluster: "look-alikes", condition: "condition", order: "order" };
+const LABELS = { status: "status", run: "run", name: "name", text: "text", min_score: "score from", max_score: "score to", min_area: "pixels from", max_area: "pixels to", since: "from", until: "to", camera: "camera", place: "place", assignee: "assigned to", cluster: "look-alikes", condition: "condition", order: "first" };
 
 export function readFilters() {
   const given = new URLSearchParams(location.search), out = new URLSearchParams();
@@ -69,7 +69,7 @@ export function filterBar(facets, onChange) {
   drawer.append(
     field("Status", select("status", [["open", "open"], ["assigned", "assigned"], ["confirmed", "confirmed"], ["rejected", "rejected"], ["ignored", "ignored"], ["split", "split"]])),
     field("Text in names", input("text", "search")),
-    field("Order", select("order", ORDERS.slice(1), ORDERS[0][1])),
+    field("First", select("order", ORDERS.slice(1), ORDERS[0][1])),
     field("Run", select("run", facets.runs.map((r, i) => [r.id, `run ${i + 1}: ${r.title}`]))),
     field("Score from", input("min_score", "number", { min: 0, step: 0.05 })), field("Score to", input("max_score", "number", { min: 0, step: 0.05 })),
     field("Pixels from", input("min_area", "number", { min: 0, step: 100 })), field("Pixels to", input("max_area", "number", { min: 0, step: 100 })),

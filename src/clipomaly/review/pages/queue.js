@@ -7,7 +7,7 @@ import { splitter } from "./split.js";
 import { preload, viewer } from "./viewer.js";
 
 const PAGE = 200, AHEAD = 4, LOW = 40;
-let ids = [], at = -1, total = 0, current = null, details = new Map(), gone = new Set(), looking = {}, loading = null, turn = 0, bar, runs, clipFrames = [], clipAt = 0;
+let ids = [], at = -1, total = 0, every = 0, current = null, details = new Map(), gone = new Set(), looking = {}, loading = null, turn = 0, bar, runs, clipFrames = [], clipAt = 0;
 
 const view = viewer({ onOther: (id) => jump(id) });
 const cut = splitter({ view, done: parted, mark: () => act("split") });
@@ -40,7 +40,7 @@ async function load(reset) {
 }
 
 // The header and the line beside the filters tell the same moment.
-function count(counts) { showCounts(counts); total = totalOf(counts); bar.total(total); }
+function count(counts) { showCounts(counts); total = totalOf(counts); every = Object.values(counts).reduce((a, b) => a + b, 0); bar.total(total); }
 
 const taken = (id) => Object.entries(looking).some(([who, finding]) => finding === id && who !== reviewer());
 function seek(from, step) {
@@ -81,17 +81,19 @@ async function show(index) {
   surroundings(finding, mine);
 }
 
+const guessed = (f) => f.label.endsWith("?") && f.label !== f.name;
 function draw(f) {
   $("name").replaceChildren(swatch(f.color), f.label);
+  $("name").title = guessed(f) ? "The model's guess: nobody has confirmed it" : "";
   $("status").className = `badge ${f.status}`; $("status").textContent = f.status + (f.assignee && f.status === "assigned" ? ` to ${f.assignee}` : "");
   const share = (100 * f.area) / (f.frame.size[0] * f.frame.size[1]);
   $("facts").textContent = `Unknown score ${small(f.score)} · ${plural(f.area, "pixel")} (${share < 0.01 ? "<0.01" : share.toFixed(2)} %)`
-    + (f.named_by ? ` · named by ${f.named_by}` : "") + (f.nearest_known ? ` · nearest known class ${f.nearest_known} (${small(f.nearest_similarity)})` : "");
+    + (f.named_by ? ` · ${guessed(f) ? "a guess from" : "named by"} ${f.named_by}` : "") + (f.nearest_known ? ` · nearest known class ${f.nearest_known} (${small(f.nearest_similarity)})` : "");
   const kin = (id, title) => make("button", { type: "button", on: { click: () => jump(id) } }, title);
   $("family").hidden = !(f.part_of || f.parts.length);
   $("family").replaceChildren(...(f.part_of ? ["A part of ", kin(f.part_of, "the region as found")] : []), ...(f.parts.length ? [`Split into ${plural(f.parts.length, "part")}: `, ...f.parts.map((id, i) => kin(id, `part ${i + 1}`))] : []));
   const run = runs(f.run.id);
-  $("place").textContent = `${number(at + 1)} of ${number(Math.max(total, ids.length))} · ${f.frame.title}${run ? ` · ${run}` : ""}`;
+  $("place").textContent = `${number(at + 1)} of ${number(Math.max(total, ids.length))} · ${f.frame.title.split("/").pop()}${run ? ` · ${run}` : ""}`;
   $("place").title = f.frame.title;
   $("candidates").replaceChildren(f.candidates.length ? make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Name"), make("th", { scope: "col" }, "From"), make("th", { scope: "col", class: "num" }, "Score"), make("th", { scope: "col" }, make("span", { class: "hidden" }, "Take")))),
     make("tbody", {}, f.candidates.map((c, i) => make("tr", { class: c.name === f.name ? "chosen" : null }, make("td", {}, c.name), make("td", { class: "soft" }, c.source), make("td", { class: "num" }, small(c.score, 3)),
@@ -129,15 +131,18 @@ async function step(by) {
 }
 
 async function jump(id) {
-  let index = ids.indexOf(id);
-  if (index < 0) { index = at + 1; ids.splice(index, 0, id); }
-  await show(index);
+  if (!ids.includes(id)) {
+    try { await detail(id); } catch (error) { return alarm(error.message); }
+    if (!ids.includes(id)) ids.splice(at + 1, 0, id);
+  }
+  await show(ids.indexOf(id));
 }
 
 function finish() {
   current = null; $("desk").hidden = true; $("empty").hidden = false; delete document.body.dataset.shown;
-  const status = readFilters().get("status");
-  $("empty-text").textContent = status === "open" ? "Every finding that these filters leave is decided, or somebody else looks at it." : "No finding matches these filters.";
+  const done = every > 0 && readFilters().get("status") === "open";
+  $("empty-title").textContent = done ? "Nothing left here" : "Nothing found";
+  $("empty-text").textContent = done ? "Every finding that these filters leave is decided, or somebody else looks at it." : "No finding matches these filters.";
 }
 
 async function act(kind, extra = {}) {
@@ -214,8 +219,8 @@ const [session] = await Promise.all([open()]);
 bar = filterBar(session.facets, () => restart()); runs = runNames(session.facets.runs);
 const start = restart();
 needReviewer();
-document.querySelector(".reject").append(...reasonButtons((reason) => act("reject", { reason })),
-  make("button", { type: "button", id: "split", title: "Several things in one region: split it", on: { click: () => divide() } }, "split ", make("kbd", {}, "p")));
+document.querySelector(".reject").append(...reasonButtons((reason) => act("reject", { reason })));
+$("split").addEventListener("click", () => divide());
 function divide() { if (current && !current.parts.length) { view.layer("others", true); cut.begin(current); $("stage").focus(); } else if (current) toast("It is split already: its parts are decided one by one."); }
 const actions = { confirm: () => act("confirm"), rename: () => act("rename"), ignore: () => act("ignore"), assign: () => act("assign"), comment: () => act("comment"), undo: takeBack };
 for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", actions[button.dataset.do]);
@@ -224,7 +229,7 @@ $("again").addEventListener("click", restart); $("clear").addEventListener("clic
 const take = (i) => () => { const c = current?.candidates[i]; if (c) act("rename", { name: c.name }); };
 keys({
   Decide: [["c Enter", "confirm", actions.confirm], ["r", "rename", actions.rename], ["Shift+1", "confirm as that candidate", take(0)], ["Shift+2", "", take(1)], ["Shift+3", "", take(2)], ["Shift+4", "", take(3)], ["Shift+5", "", take(4)],
-    ["1", "reject: a marking", () => act("reject", { reason: "marking" })], ["2", "reject: a shadow", () => act("reject", { reason: "shadow" })], ["3", "reject: a reflection", () => act("reject", { reason: "reflection" })], ["4", "reject: a known class", () => act("reject", { reason: "known-class" })], ["5", "reject: an artefact", () => act("reject", { reason: "artefact" })],
+    ["1", "reject: a marking", () => act("reject", { reason: "marking" })], ["2", "reject: a shadow", () => act("reject", { reason: "shadow" })], ["3", "reject: a reflection", () => act("reject", { reason: "reflection" })], ["4", "reject: a known class", () => act("reject", { reason: "known-class" })], ["5", "reject: an artefact", () => act("reject", { reason: "artefact" })], ["6", "reject: something else", () => act("reject", { reason: "other" })],
     ["p", "split: several things in one region", divide], ["i", "ignore", actions.ignore], ["a", "assign", actions.assign], ["t", "comment", actions.comment], ["u", "undo my last decision", takeBack]],
   Move: [["j ArrowRight", "next finding", () => go(1)], ["k ArrowLeft", "previous finding", () => go(-1)], ["[", "frame before, in the clip", () => step(-1)], ["]", "frame after, in the clip", () => step(1)], ["/", "filters", () => bar.focus()], ["g", "to the grid", () => { location.href = document.querySelector("[data-filters='/grid']").href; }]],
   Picture: [["m", "mask on or off", () => view.toggle("mask")], ["s", "score map on or off", () => view.toggle("score")], ["o", "other findings on or off", () => view.toggle("others")], ["f", "zoom to the finding", view.focus], ["0", "the whole frame", view.fit], ["+ =", "zoom in", () => view.zoom(1.4)], ["-", "zoom out", () => view.zoom(1 / 1.4)], ["?", "these keys", () => $("help").showModal()]],

@@ -12,7 +12,7 @@ function histogram({ edges, groups }) {
   const sums = Array.from({ length: n }, (_, i) => Object.values(groups).reduce((a, g) => a + g[i], 0)), most = Math.max(1, ...sums);
   const columns = sums.map((sum, i) => make("div", { class: "column", title: `${edges[i].toFixed(2)} to ${edges[i + 1].toFixed(2)}: ${number(sum)}` }, ...Object.entries(groups).map(([name, g]) => make("i", { class: kinds[name], style: { height: `${(100 * g[i]) / most}%` } }))));
   return [make("div", { class: "columns", role: "img", "aria-label": `Scores of findings: ${sums.map((s, i) => `${edges[i].toFixed(2)}: ${s}`).join(", ")}` }, ...columns),
-    make("div", { class: "axis soft" }, make("span", {}, edges[0].toFixed(1)), make("span", {}, "unknown score"), make("span", {}, edges[n].toFixed(1))),
+    make("div", { class: "axis soft" }, make("span", {}, edges[0].toFixed(2)), make("span", {}, "unknown score"), make("span", {}, edges[n].toFixed(2))),
     make("p", { class: "key soft" }, ...Object.entries(kinds).map(([name, kind]) => make("span", {}, make("i", { class: `dot ${kind}`, "aria-hidden": "true" }), ` ${name} ${number(total(groups[name].reduce((a, v) => ({ n: a.n + v }), { n: 0 })))}`)))];
 }
 function draw(page) {

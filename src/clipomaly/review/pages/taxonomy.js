@@ -35,20 +35,28 @@ function table(head, rows, empty) {
   if (!rows.length) return make("p", { class: "soft" }, empty);
   return make("table", {}, make("thead", {}, make("tr", {}, head.map(([text, kind]) => make("th", { scope: "col", class: kind ?? null }, text)))), make("tbody", {}, rows));
 }
+function candidates(rows) {
+  return table([["Name"], ["Findings", "num"], ["Frames", "num"], ["Places", "num less"], ["Days", "num less"], ["From", "less"], ["Confirmed", "num"], ["By", "less"], ["Ready"], [make("span", { class: "hidden" }, "Decide")]],
+    rows.map((e) => make("tr", { "data-name": e.name }, named(e), cell(number(e.findings)), cell(number(e.frames)), cell(number(e.places), "less"), cell(number(e.days), "less"), make("td", { class: "soft less" }, e.sources.join(", ")), cell(e.confirmed ? `${number(e.confirmed)} in ${plural(e.confirmed_frames, "frame")}` : "–"), make("td", { class: "soft less" }, e.confirmers.join(", ")),
+      make("td", { class: e.unmet.length ? "soft unmet" : "ready" }, e.unmet.length ? e.lacks : "ready"),
+      make("td", { class: "acts" }, make("button", { type: "button", class: e.unmet.length ? null : "primary", on: { click: () => promote(e) } }, "Promote"), make("button", { type: "button", on: { click: () => merge(e) } }, "Merge"), reject(e)))),
+    "No candidates: confirm or rename findings first.");
+}
 function draw(page) {
   shown = page;
   $("version").textContent = `${page.vocabulary}, version ${page.version}: exported as ${page.exported}, hash ${page.hash}`;
   $("rules").textContent = `A name may be promoted when it is ${page.rules}.`;
   for (const part of ["candidates", "approved", "rejected", "known"]) $(`n-${part}`).textContent = number(page[part].length + (part === "candidates" ? page.hidden : 0));
-  $("candidates").replaceChildren(table([["Name"], ["Findings", "num"], ["Frames", "num"], ["Places", "num less"], ["Days", "num less"], ["From", "less"], ["Confirmed", "num"], ["By", "less"], ["Ready"], [make("span", { class: "hidden" }, "Decide")]],
-    page.candidates.map((e) => make("tr", { "data-name": e.name }, named(e), cell(number(e.findings)), cell(number(e.frames)), cell(number(e.places), "less"), cell(number(e.days), "less"), make("td", { class: "soft less" }, e.sources.join(", ")), cell(e.confirmed ? `${number(e.confirmed)} in ${plural(e.confirmed_frames, "frame")}` : "–"), make("td", { class: "soft less" }, e.confirmers.join(", ")),
-      make("td", { class: e.unmet.length ? "soft unmet" : "ready" }, e.unmet.length ? e.lacks : "ready"),
-      make("td", { class: "acts" }, make("button", { type: "button", class: e.unmet.length ? null : "primary", on: { click: () => promote(e) } }, "Promote"), make("button", { type: "button", on: { click: () => merge(e) } }, "Merge"), reject(e)))),
-    "No candidates: confirm or rename findings first."), page.hidden ? make("p", { class: "soft" }, `and ${number(page.hidden)} with less evidence.`) : "");
+  // Names that nobody has confirmed may be many: behind those that people work on.
+  const sure = page.candidates.filter((e) => e.confirmed), unsure = page.candidates.filter((e) => !e.confirmed);
+  const open = $("candidates").querySelector("details")?.open ?? !sure.length;
+  $("candidates").replaceChildren(sure.length || !unsure.length ? candidates(sure) : "", unsure.length ? make("details", { open }, make("summary", {}, `${plural(unsure.length, "name")} that nobody has confirmed`), candidates(unsure)) : "", page.hidden ? make("p", { class: "soft" }, `and ${number(page.hidden)} with less evidence.`) : "");
   $("approved").replaceChildren(table([["Name"], ["Confirmed", "num"], ["By"], ["When"], [""], [make("span", { class: "hidden" }, "Decide")]],
     page.approved.map((e) => make("tr", { "data-name": e.name }, named(e), cell(plural(e.confirmed_frames, "frame")), make("td", {}, e.by), make("td", { class: "soft" }, e.at ? when(e.at) : ""), make("td", { class: "warn" }, e.forced ? "against the rules" : ""), make("td", { class: "acts" }, make("button", { type: "button", on: { click: () => decide("undo", e.name) } }, "Take back")))), "None yet."));
   $("rejected").replaceChildren(table([["Name"], ["Because"], ["By"], ["When"], [make("span", { class: "hidden" }, "Decide")]],
-    page.rejected.map((e) => make("tr", { "data-name": e.name }, named(e), make("td", {}, e.reason), make("td", {}, e.by || "the vocabulary"), make("td", { class: "soft" }, e.at ? when(e.at) : ""), make("td", { class: "acts" }, e.by ? make("button", { type: "button", on: { click: () => decide("undo", e.name) } }, "Take back") : null))), "None: rejected names are never proposed again."));
+    page.rejected.filter((e) => e.by).map((e) => make("tr", { "data-name": e.name }, named(e), make("td", {}, e.reason), make("td", {}, e.by), make("td", { class: "soft" }, e.at ? when(e.at) : ""), make("td", { class: "acts" }, make("button", { type: "button", on: { click: () => decide("undo", e.name) } }, "Take back")))), "None by reviewers: rejected names are never proposed again."));
+  const refused = page.rejected.filter((e) => !e.by);
+  $("refused").replaceChildren(refused.length ? make("li", { class: "lead soft" }, "By the vocabulary:") : "", ...refused.map((e) => make("li", { title: e.reason }, e.name)));
   $("known").replaceChildren(...page.known.map((e) => make("li", {}, e.name, e.aliases.length ? make("small", { class: "soft" }, ` also ${e.aliases.join(", ")}`) : null)));
   $("changes").replaceChildren(...(page.changes.length ? page.changes.map((c) => make("li", {}, make("time", { class: "soft" }, when(c.at)), " ", make("strong", {}, c.who), " ", c.text)) : [make("li", { class: "soft" }, "None yet.")]));
 }
