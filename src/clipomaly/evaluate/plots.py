@@ -55,7 +55,7 @@ def curves_svg(evaluations: Sequence[Evaluation]) -> str | None:
     pr.line([0, 1], [share, share], chance)
     roc.line([0, 1], [0, 1], _ANCHOR)
     roc.line([0, 1], [0.95, 0.95], Key("", _GREY, "4 4", 0.8))
-    roc.note(0.01, 0.95, "recall 95 %")
+    roc.note(0.85, 0.95, "recall 95 %")
     for i, e in enumerate(drawn):
         curve = e.curve
         assert curve is not None
@@ -129,7 +129,7 @@ _HATCHED = (
 def intervals_svg(rows: Sequence[tuple[str, float, tuple[float, float]]], title: str) -> str:
     """Differences with their intervals; 0 is marked."""
     left = 16 + 5.6 * max(len(name) for name, *_ in rows)
-    low, high = (f(0.0, *(edge for *_, ends in rows for edge in ends)) for f in (min, max))
+    low, high = (f(0.0, *(edge for _, value, ends in rows for edge in (value, *ends))) for f in (min, max))
     margin = 0.04 * max(high - low, 1e-9)
     reach = (low - margin, high + margin)
     box = (left, 8.0, _WIDTH - left - _RIGHT, 22.0 * len(rows))

@@ -99,8 +99,9 @@ class Axes:
         self.parts.append(f'<circle {at} r="{radius:g}" fill="{fill}" stroke="{colour}" stroke-width="1.2"/>')
 
     def note(self, x: float, y: float, text: str) -> None:
-        """Small words, their left end just above a point."""
-        self.parts.append(_words(self._across([x])[0], self._down([y])[0] - 3, text, size=8, colour=_SOFT))
+        """Small words, their right end just below a point."""
+        at = self._across([x])[0], self._down([y])[0] + 9
+        self.parts.append(_words(*at, text, size=8, anchor="end", colour=_SOFT))
 
     def legend(self) -> list[str]:
         """The keys in columns below the axes, as many as there is room for."""

@@ -120,7 +120,8 @@ class Span:
         if self._dense:
             table = self._table()
             at = at - at.dtype.type(self.first)
-            return np.cumsum(table[::-1])[::-1][at], table[at]
+            up_to = np.cumsum(table)
+            return up_to[-1] - up_to[at] + table[at], table[at]
         if self.tallied:
             keys, number = self.tally()
             below = np.concatenate([[0], np.cumsum(number)])

@@ -151,8 +151,12 @@ class _Steps:
 
 def _reached(frames: list[_Steps], wanted: Float[np.ndarray, " k"]) -> Int[np.ndarray, " k"]:
     """The lowest step up to which all frames together have as many pixels as wanted: by bisection."""
-    low = np.full(wanted.size, min(frame.lowest for frame in frames), np.int64)
-    high = np.full(wanted.size, max(frame.highest for frame in frames), np.int64)
+    lowest, highest = min(frame.lowest for frame in frames), max(frame.highest for frame in frames)
+    grid = np.unique(
+        np.linspace(lowest, highest, 2 * wanted.size).astype(np.int64)
+    )  # half of the rounds at once
+    at = np.searchsorted(sum(frame.up_to(grid) for frame in frames), wanted)
+    low, high = np.append(lowest, grid[:-1] + 1)[at], grid[at]
     while (low < high).any():
         middle = (low + high) // 2
         enough = sum(frame.up_to(middle) for frame in frames) >= wanted
