@@ -9,11 +9,13 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -422,6 +424,55 @@ def test_an_address_that_is_none_leads_back(browser: Any, visit: Any, served: tu
     ada.errors.clear()  # the browser tells the 404 itself
     page.goto(f"{served[0]}/queue?status=open&text=nothing-of-the-kind")
     page.wait_for_selector("#empty:has-text('No finding matches')")
+
+
+def test_requests_that_no_browser_sends(served: tuple[str, Path]) -> None:
+    """By a bare socket: nothing tidies the path or the headers on their way."""
+    place = urlsplit(served[0])
+
+    def ask(text: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", place.port), 30) as line:
+            out = b""
+            try:
+                line.sendall(text)
+                while more := line.recv(65_536):
+                    out += more
+            except ConnectionError:
+                pass  # what is refused is not read to its end
+            return out
+
+    host = b"Host: localhost\r\nConnection: close\r\n\r\n"
+    assert ask(b"GET /queue HTTP/1.1\r\n" + host).startswith(b"HTTP/1.1 200")
+    for path in (
+        b"/static/../app.py",
+        b"/static/..//..//app.py",
+        b"/static//etc/passwd",
+        b"/../../../../etc/passwd",
+        b"/picture/frame/../../../etc/passwd",
+        b"/static/%2e%2e/app.py",
+        b"//attacker.example/queue",
+        b"http://attacker.example/nowhere",
+    ):
+        answer = ask(b"GET " + path + b" HTTP/1.1\r\n" + host)
+        assert re.match(rb"HTTP/1.1 4\d\d", answer), (path, answer[:60])
+        assert b"root:" not in answer
+        assert b"import " not in answer
+        assert b"\nlocation" not in answer.lower()
+    for odd in (
+        b"GET /queue HTTP/1.0\r\n\r\n",  # no Host
+        b"GET /queue HTTP/1.1\r\nHost: localhost\r\nHost: attacker.example\r\nConnection: close\r\n\r\n",
+        b"GET /queue HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 200_000 + b"\r\n\r\n",
+        b"GET /queue HTTP/1.1\r\nHost: local\x00host\r\n\r\n",
+        b"POST /api/undo HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n{}",
+        b"POST /api/undo HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Length: 99999999999\r\nConnection: close\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+    ):
+        answer = ask(odd)
+        assert not answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 3", b"HTTP/1.1 5")), answer[:80]
+        assert b"csrf" not in answer
+    assert ask(b"GET /api/session HTTP/1.1\r\n" + host).startswith(b"HTTP/1.1 200"), "and it still answers"
 
 
 def _told(page: Any) -> tuple[str, int, int, int]:

@@ -18,6 +18,7 @@ from clipomaly.errors import ConfigError, OutputError
 from clipomaly.review.security import CSRF_HEADER, MAX_BODY, Policy
 from clipomaly.review.serve import ReviewOptions, serve
 from clipomaly.store.decisions import Decisions, decisions_url
+from clipomaly.vocabulary import load_vocabulary
 
 from .review_store import client_of, make_store
 
@@ -202,6 +203,61 @@ def test_stored_markup_stays_text(client: TestClient) -> None:
         policy = html.headers["content-security-policy"]
         assert "script-src 'self'" in policy
         assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(
+    "name", ["\u202egnp.exe", "wheel\u200bchock", "l\u2028ine", "\ufeffdeer", "x\x85y", "a\x00"]
+)
+def test_names_of_characters_that_nobody_sees_are_refused(
+    client: TestClient, folder: Path, name: str
+) -> None:
+    before, first = written(folder), first_id(client)
+    for path, body in (
+        ("decisions", {"who": "ada", "kind": "rename", "findings": [first], "name": name}),
+        ("decisions", {"who": name, "kind": "confirm", "findings": [first]}),
+        ("taxonomy", {"who": "ada", "kind": "merge", "name": "deer", "other": name}),
+    ):
+        answer = client.post(f"/api/{path}", json=body)
+        assert answer.status_code == 422
+        assert "nobody can see" in answer.json()["error"]
+    assert written(folder) == before
+
+
+def test_names_cannot_write_into_the_exported_vocabulary(folder: Path, tmp_path: Path) -> None:
+    names = ['a" = 1\\', 'n"]\\n[[known]]name="road', "x'''y", "#{}[]", "</script>", "می\u200cخواهم"]
+    with client_of(folder) as client:
+        ids = client.get("/api/queue?limit=16&status=open").json()["ids"]
+        for finding, name in zip(ids, names, strict=False):
+            body = {"who": "ada", "kind": "rename", "findings": [finding], "name": name}
+            assert client.post("/api/decisions", json=body).status_code == 200
+            body = {"who": "ada", "kind": "promote", "name": name, "force": True}
+            assert client.post("/api/taxonomy", json=body).status_code == 200
+        (tmp_path / "exported.toml").write_bytes(client.get("/api/taxonomy/export").content)
+    known = [k.name for k in load_vocabulary(str(tmp_path / "exported.toml")).known]
+    before = [k.name for k in load_vocabulary("cityscapes").known]
+    assert sorted(known) == sorted([*before, *names])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "until=9999-12-31",
+        "since=0001-01-01",
+        "min_score=1e308",
+        "min_score=nan",
+        "order=-score;drop",
+        "limit=1e3",
+        "offset=-1",
+        "cluster=9" + "9" * 30,
+        "condition=%3D",
+        "status=open,evil",
+        "name=%00",
+        "text=%F0%28",
+    ],
+)
+def test_filters_that_are_odd_are_answered(client: TestClient, query: str) -> None:
+    for path in ("/api/queue", "/api/grid", "/api/live"):
+        assert client.get(f"{path}?{query}").status_code < 500
 
 
 def test_errors_of_visits_are_pages_and_what_was_asked_stays_text(client: TestClient, folder: Path) -> None:

@@ -245,6 +245,27 @@ def test_review_over_an_object_store(bucket: str) -> None:
         assert client.get(f"/api/findings/{first}/similar").json()["findings"]
         for path in ("/api/taxonomy", "/api/statistics", "/queue"):
             assert client.get(path).status_code == 200
+        whole = page["findings"][1]["id"]
+        x0, y0, x1, y1 = client.get(f"/api/findings/{whole}").json()["box"]
+        middle = (x0 + x1) / 2
+        made = client.post(
+            "/api/split", json={"who": "ada", "finding": whole, "line": [middle, y0, middle, y1]}
+        ).json()
+        assert len(made["parts"]) == 2
+        for part in made["parts"]:
+            assert client.get(f"/picture/mask/{part}").headers["content-type"] == "image/png"
+            assert client.get(f"/picture/crop/{part}").headers["content-type"] == "image/jpeg"
+            assert client.get(f"/api/findings/{part}/similar").json()["findings"]
+    store = ResultStore.open(bucket)  # as another reviewer's machine finds it
+    catalogue = Catalogue(store, Decisions.open(decisions_url(bucket)))
+    assert catalogue.parts_of(whole) == made["parts"]
+    [region] = store.findings([whole], embeddings=False)
+    parts = catalogue.findings(made["parts"])
+    assert (sum(p.mask().astype(int) for p in parts) == region.mask()).all()
+    assert all(p.embedding is not None for p in parts)
+    with client_of(bucket) as client:
+        assert client.post("/api/undo", json={"who": "ada"}).status_code == 200
+        assert client.get(f"/api/findings/{whole}").json()["parts"] == []
 
 
 @pytest.mark.object_store

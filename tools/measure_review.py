@@ -3,7 +3,8 @@
     python tools/measure_review.py FOLDER --findings 100000
 
 Needs playwright and chromium ($CLIPOMALY_CHROMIUM, else the one on the path). The store is made if missing;
-its first frames have pictures, so the views are ordered by time. Wall time: whatever else runs is in it.
+its first frames have pictures, so the views are ordered by time. Wall time has in it whatever else runs; the
+processor time beside it is of everything that took part: the app, all of the browser, and its driver.
 """
 
 from __future__ import annotations
@@ -40,27 +41,46 @@ _WATCH = """() => { window.took = []; let pressed = 0;
     .observe(document.body, { attributes: true, attributeFilter: ["data-shown"] }); }"""
 
 
-def told(what: str, milliseconds: Sequence[float]) -> None:
-    """Median, 95 % and worst."""
+def processor_time() -> float:
+    """Milliseconds that all processes below this one have used so far (of those that still run)."""
+    rows = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has ended
+        rows[int(entry.parent.name)] = (int(fields[1]), int(fields[11]) + int(fields[12]))
+    ours = {os.getpid()}
+    while more := {p for p, (parent, _) in rows.items() if parent in ours and p not in ours}:
+        ours |= more
+    return sum(rows[p][1] for p in ours) * 1000 / os.sysconf("SC_CLK_TCK")
+
+
+def told(what: str, milliseconds: Sequence[float], processor: float) -> None:
+    """Median, 95 % and worst; processor time of one."""
     ordered = sorted(milliseconds)
     high = ordered[min(len(ordered) - 1, round(0.95 * (len(ordered) - 1)))]
     figures = f"median {statistics.median(ordered):6.0f} ms, 95 % {high:6.0f}, worst {ordered[-1]:6.0f}"
-    print(f"{what:52s} {figures}, {len(ordered)} times", flush=True)
+    print(
+        f"{what:52s} {figures}, {len(ordered)} times; CPU {processor / len(ordered):6.0f} ms each", flush=True
+    )
 
 
 def pages(browser: Any, base: str, times: int) -> None:
     """Each page in a new browser session, nothing cached."""
     for what, path in _PAGES.items():
-        took = []
+        took, processor = [], 0.0
         for _ in range(times):
             context = browser.new_context(viewport={"width": 1280, "height": 800})
             page = context.new_page()
+            before = processor_time()
             page.goto(f"{base}{path}{'&' if '?' in path else '?'}who=ada", wait_until="commit")
             page.wait_for_selector("body[data-shown]")
             page.wait_for_function(_IN_SIGHT)
             took.append(page.evaluate("performance.now()"))  # since the address was asked for
+            processor += processor_time() - before
             context.close()
-        told(what, took)
+        told(what, took, processor)
 
 
 def items(browser: Any, base: str, keys: str, what: str, times: int, pause: float) -> None:
@@ -71,11 +91,12 @@ def items(browser: Any, base: str, keys: str, what: str, times: int, pause: floa
     page.wait_for_selector("body[data-shown]")
     page.wait_for_timeout(2000)
     page.evaluate(_WATCH)
+    before = processor_time()
     for i in range(times):
         page.keyboard.press(keys[i % len(keys)])
         page.wait_for_function("n => window.took.length > n", arg=i)
         page.wait_for_timeout(1000 * pause)
-    told(what, page.evaluate("window.took"))
+    told(what, page.evaluate("window.took"), processor_time() - before)
     context.close()
 
 

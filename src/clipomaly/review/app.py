@@ -5,6 +5,7 @@ Every address takes ids, never paths; whatever writes is a POST with the page's 
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from clipomaly.errors import ClipomalyError, FrameError
@@ -39,8 +40,16 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
-_Who = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
-_Name = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+def _seen(text: str) -> str:
+    """Refuse what nobody sees: it reverses the text around it, or makes two names look like one."""
+    joiners = "\u200c\u200d"  # letters of some scripts need them
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") and c not in joiners for c in text):
+        raise ValueError("it has characters that nobody can see")
+    return text
+
+
+_Who = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_seen)]
+_Name = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(_seen)]
 
 
 class DecisionBody(_Strict):
@@ -81,7 +90,7 @@ class NameBody(_Strict):
     who: _Who
     kind: Literal["promote", "reject", "merge", "undo"]
     name: _Name
-    other: Annotated[str, Field(max_length=120)] = ""
+    other: Annotated[str, Field(max_length=120), AfterValidator(_seen)] = ""
     reason: Annotated[str, Field(max_length=40)] = ""
     force: bool = False
 

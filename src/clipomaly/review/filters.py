@@ -35,7 +35,7 @@ def read_filter(given: Mapping[str, Sequence[str]], *, status: bool = True) -> F
     if "since" in one:
         out["since"] = _day("since", one["since"]).timestamp()
     if "until" in one:
-        out["until"] = (_day("until", one["until"]) + timedelta(days=1)).timestamp()
+        out["until"] = _day("until", one["until"]).timestamp() + timedelta(days=1).total_seconds()
     if "cluster" in one:
         out["cluster"] = _number("cluster", one["cluster"], int)
     conditions = dict(_pair(row) for row in given.get("condition", ()) if row.strip())

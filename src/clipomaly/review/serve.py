@@ -78,6 +78,8 @@ def serve(
         server_header=False,
         proxy_headers=False,  # nobody may claim another address
         ws="none",
+        http="h11",  # it limits how long headers may be; httptools reads on without end
+        h11_max_incomplete_event_size=65_536,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=3,
         limit_concurrency=256,
@@ -98,6 +100,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
+        listening.listen(128)  # whoever opens the address as soon as it is printed waits, and is not refused
     except OSError as error:
         raise OutputError(
             f"cannot listen on {host}:{port} ({error.strerror or error}): choose another --port (0: any)"
