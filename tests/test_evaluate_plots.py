@@ -6,9 +6,11 @@ import re
 from itertools import pairwise
 from xml.etree import ElementTree
 
+import cv2
 import numpy as np
 import pytest
 
+from clipomaly.data.images import read_image
 from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg
 from clipomaly.evaluate.result import Evaluation
 from clipomaly.evaluate.svg import Axes, Key, ticks
@@ -108,3 +110,14 @@ def test_ticks_are_round_few_and_inside(low: float, high: float) -> None:
     assert np.allclose(steps, steps[0])
     for value, label in marks:
         assert float(label.replace("−", "-")) == pytest.approx(value, abs=1e-3 * steps[0])
+
+
+@pytest.mark.parametrize(
+    ("side", "shape"), [(None, (90, 161)), (81, (90, 161)), (80, (45, 81)), (30, (23, 41))]
+)
+def test_thumbnails_read_a_jpeg_at_part_of_its_size(side: int | None, shape: tuple[int, int]) -> None:
+    across = np.broadcast_to(np.linspace(20, 230, 161).astype(np.uint8)[None, :, None], (90, 161, 3))
+    data = cv2.imencode(".jpg", np.ascontiguousarray(across))[1].tobytes()
+    picture = read_image(data, side=side)
+    assert picture.shape == (*shape, 3)
+    assert np.abs(picture[:, :, 0].mean(axis=0) - np.linspace(20, 230, shape[1])).max() < 6
