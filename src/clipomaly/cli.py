@@ -409,6 +409,10 @@ def export_encoder(
     half: Annotated[
         bool | None, typer.Option(help="Store weights in 16 bits (half the size); default: as they are.")
     ] = None,
+    operators: Annotated[
+        Literal["onnxruntime", "standard"],
+        typer.Option(help="Use an operator of ONNX Runtime for attention, or standard ones alone."),
+    ] = "onnxruntime",
 ) -> None:
     """Turn any CLIP-type checkpoint into the ONNX folder that the default runtime opens.
 
@@ -416,7 +420,8 @@ def export_encoder(
     """
     from clipomaly.encoders.export import export_encoder as export
 
-    typer.echo(export(model, out, variant=variant, revision=revision, half=half))
+    fused = operators == "onnxruntime"
+    typer.echo(export(model, out, variant=variant, revision=revision, half=half, fused=fused))
 
 
 @app.command("export-anomalyclip")

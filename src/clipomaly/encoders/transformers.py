@@ -42,6 +42,8 @@ try:
     import torch
     import torch.nn.functional as F
     from torch import Tensor, nn
+
+    from clipomaly.encoders.blocks import head_of_one, neighbourhood, run_block
 except ImportError as error:  # pragma: no cover - the tests run with torch
     raise MissingExtra("torch", "torch", "reading a transformers checkpoint") from error
 
@@ -77,6 +79,8 @@ class ImageTower(nn.Module):
         self.vision = model.vision_model
         self.projection = getattr(model, "visual_projection", None)
         self.block = block
+        self.fused = False
+        """For graphs: attention as ONNX Runtime's own operator, see `blocks.attend`."""
         config = self.vision.config
         self.patch = spec.patch
         side = getattr(config, "image_size", None)
@@ -96,17 +100,20 @@ class ImageTower(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         x = pixels.permute(0, 3, 1, 2).float() * self.gain + self.shift
         x, h, w, detail = self.embed(x)
-        layers = self.vision.encoder.layers
+        layers, fused = self.vision.encoder.layers, self.fused and torch.onnx.is_in_onnx_export()
         for layer in layers[:-1]:
+            if fused:
+                x = run_block(layer, x, VARIANTS["vanilla"], fused=True)
+                continue
             out = layer(x, None)
             x = out[0] if isinstance(out, tuple) else out
         last, classes = layers[-1], x.shape[1] - h * w
         prior = None
         if self.block.sigma is not None:
             prior = neighbourhood(h, w, self.block.sigma, classes, x)
-        patches = run_block(last, x, self.block, prior)[:, classes:]
+        patches = run_block(last, x, self.block, prior, fused=fused)[:, classes:]
         if self.projection is not None:
-            first = run_block(last, x, VARIANTS["vanilla"], queries=1)[:, 0]
+            first = run_block(last, x, VARIANTS["vanilla"], queries=1, fused=fused)[:, 0]
             summary = self.projection(self.vision.post_layernorm(first))
             if detail is not None:
                 from clipomaly.encoders.mini.modeling import sharpen
@@ -114,7 +121,7 @@ class ImageTower(nn.Module):
                 patches, h, w = sharpen(patches, h, w, detail), detail.shape[-2], detail.shape[-1]
             patches = self.projection(self.vision.post_layernorm(patches))
         else:
-            trained = run_block(last, x, VARIANTS["vanilla"])
+            trained = run_block(last, x, VARIANTS["vanilla"], fused=fused)
             summary = self.vision.head(self.vision.post_layernorm(trained))
             patches = head_of_one(self.vision.head, self.vision.post_layernorm(patches))
         patches = F.normalize(patches, dim=-1).reshape(patches.shape[0], h, w, patches.shape[-1])
@@ -154,56 +161,6 @@ class ImageTower(nn.Module):
         if hasattr(self.vision, "pre_layrnorm"):  # spelt so in transformers
             tokens = self.vision.pre_layrnorm(tokens)
         return tokens, h, w, detail
-
-
-def run_block(
-    layer: Any, x: Tensor, block: LastBlock, prior: Tensor | None = None, queries: int | None = None
-) -> Tensor:
-    """One transformer layer with the attention of `block`; only the first `queries` rows if asked."""
-    attention = layer.self_attn
-    y = layer.layer_norm1(x)
-    n_heads = attention.num_heads
-
-    def heads(linear: nn.Module, rows: Tensor) -> Tensor:
-        return linear(rows).unflatten(-1, (n_heads, -1)).transpose(1, 2)
-
-    v = heads(attention.v_proj, y)
-    sides = {"v": v}
-    if any("q" in pair for pair in block.pairs):
-        sides["q"] = heads(attention.q_proj, y if queries is None else y[:, :queries])
-    if any("k" in pair for pair in block.pairs):
-        sides["k"] = heads(attention.k_proj, y)
-    mixed = v if not block.pairs else None
-    for pair in block.pairs:
-        one = F.scaled_dot_product_attention(sides[pair[0]], sides[pair[1]], v, attn_mask=prior)
-        mixed = one if mixed is None else mixed + one
-    assert mixed is not None
-    out = attention.out_proj(mixed.transpose(1, 2).flatten(2))
-    if block.residual:
-        out = out + (x if queries is None else x[:, :queries])
-    if block.ffn:
-        out = out + layer.mlp(layer.layer_norm2(out))
-    return out
-
-
-def neighbourhood(h: Any, w: Any, sigma: float, classes: int, like: Tensor) -> Tensor:
-    """ω[i, j] = exp(−‖pos_i − pos_j‖² / 2σ²) over an h×w grid, zero for class tokens: [n, n]."""
-
-    def line(n: Any) -> Tensor:
-        at = torch.arange(n, device=like.device).to(like.dtype)
-        return torch.exp(-((at[:, None] - at[None, :]) ** 2) / (2 * sigma**2))
-
-    both = line(h)[:, None, :, None] * line(w)[None, :, None, :]
-    return F.pad(both.reshape(h * w, h * w), (classes, 0, classes, 0))
-
-
-def head_of_one(head: Any, tokens: Tensor) -> Tensor:
-    """SigLIP's pooling head over each token by itself."""
-    attention = head.attention
-    width = tokens.shape[-1]
-    value = F.linear(tokens, attention.in_proj_weight[2 * width :], attention.in_proj_bias[2 * width :])
-    pooled = attention.out_proj(value)
-    return pooled + head.mlp(head.layernorm(pooled))
 
 
 class TextTower(nn.Module):

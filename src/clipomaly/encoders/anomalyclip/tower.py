@@ -30,6 +30,8 @@ try:
     import torch
     import torch.nn.functional as F
     from torch import Tensor, nn
+
+    from clipomaly.encoders.blocks import attend
 except ImportError as error:  # pragma: no cover - the tests run with torch
     raise MissingExtra("torch", "torch", "AnomalyCLIP's training and export") from error
 
@@ -51,7 +53,7 @@ class LocalTower(nn.Module):
             raise ModelError(f"AnomalyCLIP needs a CLIP with a class token; {spec.name} is a {spec.kind}")
         self.vision, self.projection = model.vision_model, model.visual_projection
         self.policy = policy
-        self.fused = True  # of graphs: see `attend`
+        self.fused = True  # of graphs: see `blocks.attend`
         config = self.vision.config
         self.token = int(config.patch_size)
         self.side = int(config.image_size) // self.token
@@ -128,10 +130,10 @@ def both_paths(
     attention = layer.self_attn
     y = layer.layer_norm1(x)
     v = attention.v_proj(y)
-    local = local + attention.out_proj(attend(v, v, v, attention.num_heads, fused))
+    local = local + attention.out_proj(attend(v, v, v, attention.num_heads, fused=fused))
     first = slice(None, queries)
     q, k = attention.q_proj(y[:, first]), attention.k_proj(y)
-    x = x[:, first] + attention.out_proj(attend(q, k, v, attention.num_heads, fused))
+    x = x[:, first] + attention.out_proj(attend(q, k, v, attention.num_heads, fused=fused))
     return local, x + layer.mlp(layer.layer_norm2(x))
 
 
@@ -141,23 +143,8 @@ def trained_path(layer: Any, x: Tensor, queries: int | None, fused: bool = False
     y = layer.layer_norm1(x)
     first = slice(None, queries)
     q, k, v = attention.q_proj(y[:, first]), attention.k_proj(y), attention.v_proj(y)
-    x = x[:, first] + attention.out_proj(attend(q, k, v, attention.num_heads, fused))
+    x = x[:, first] + attention.out_proj(attend(q, k, v, attention.num_heads, fused=fused))
     return x + layer.mlp(layer.layer_norm2(x))
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, heads: int, fused: bool) -> Tensor:
-    """softmax(s · q kᵀ) v by heads: [b, n, D] each.
-
-    `fused` writes ONNX Runtime's own operator into a graph, which never holds an n × n matrix; without it
-    the graph has standard operators alone.
-    """
-    if fused and torch.onnx.is_in_onnx_export():
-        name = "com.microsoft::MultiHeadAttention"
-        return torch.onnx.ops.symbolic(
-            name, (q, k, v), {"num_heads": heads}, dtype=q.dtype, shape=q.shape, version=1
-        )
-    split = (t.unflatten(-1, (heads, -1)).transpose(1, 2) for t in (q, k, v))
-    return F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
 
 
 class AnomalyModel(nn.Module):
