@@ -89,17 +89,16 @@ def train_costagg(
             classes = np.sort(rng.choice(classes, recipe.classes, replace=False))
         extra = rng.choice(len(others), int(rng.integers(0, _OTHERS + 1)), replace=False)
         texts = torch.cat([known[classes], others[extra]])
-        losses = []
+        optimiser.zero_grad(set_to_none=True)
+        value = 0.0
         for i in rng.integers(0, len(data.train), recipe.batch):
-            losses.append(_frame_loss(head, encoder, data.train[int(i)], texts, classes, kept, rng))
-        loss = torch.stack(losses).mean()
+            loss = _frame_loss(head, encoder, data.train[int(i)], texts, classes, kept, rng) / recipe.batch
+            loss.backward()  # frame by frame: a cost volume takes more than a gigabyte
+            value += float(loss.detach())
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate_decoder * (1 - step / recipe.steps) ** 0.9
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimiser.step()
-        value = float(loss.detach())
         running = value if not running else 0.9 * running + 0.1 * value
         last = step + 1 == recipe.steps
         if (step + 1) % 10 == 0 or last:

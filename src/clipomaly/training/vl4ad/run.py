@@ -185,9 +185,9 @@ class _Trainer:
             more["task_inputs"] = ids.expand(len(x), -1).to(self.device)
         return self.model(pixel_values=x.to(self.device), **more)
 
-    def loss(self, samples: Sequence[Sample], rng: np.random.Generator) -> Tensor:
-        """Mean loss over frames of one step; half of them mirrored."""
-        parts = []
+    def learn(self, samples: Sequence[Sample], rng: np.random.Generator) -> float:
+        """Mean loss over frames of one step, half of them mirrored; its gradient is added to the weights'."""
+        value = 0.0
         for sample in samples:
             truth = sample.label()
             assert truth is not None
@@ -206,8 +206,11 @@ class _Trainer:
                 [present.to(self.device)],
                 auxiliary,
             )
-            parts += [_LOSS[next(k for k in _LOSS if name.startswith(k))] * v for name, v in found.items()]
-        return torch.stack(parts).sum() / len(samples)
+            parts = [_LOSS[next(k for k in _LOSS if name.startswith(k))] * v for name, v in found.items()]
+            loss = torch.stack(parts).sum() / len(samples)
+            loss.backward()  # frame by frame: one decoder's activations take a gigabyte or two
+            value += float(loss.detach())
+        return value
 
     def miou(self, samples: Sequence[Sample]) -> np.ndarray:
         """IoU of the known classes: label = argmax_k Σ_i s_i c_{i,k}, upsampled."""
@@ -273,14 +276,12 @@ def train_vl4ad(
     for step in range(first, recipe.steps):
         rng = np.random.default_rng([recipe.seed, step])
         chosen = [train[int(i)] for i in rng.integers(0, len(train), recipe.batch)]
-        loss = trainer.loss(chosen, rng)
+        optimiser.zero_grad(set_to_none=True)
+        value = trainer.learn(chosen, rng)
         for group in optimiser.param_groups:
             group["lr"] = recipe.rate * min(1.0, (step + 1) / 20) * (1 - step / recipe.steps) ** 0.9
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(moving, 1.0)
         optimiser.step()
-        value = float(loss.detach())
         running = value if not running else 0.9 * running + 0.1 * value
         elapsed, last = time.time() - began, step + 1 == recipe.steps
         row: dict[str, Any] = {"step": step + 1, "seconds": round(elapsed, 1), "loss": round(running, 3)}
