@@ -1,10 +1,12 @@
 """Every method, the same promises: `clipomaly.testing.check_method` on mini and on CLIPs of true size.
 
-FlowCLAS and AnomalyCLIP need something trained first; they are held to the same promises in their own tests.
+FlowCLAS and AnomalyCLIP need something trained first: on small models they are held to the same promises in
+their own tests, on whole CLIPs here, where `CLIPOMALY_TRUE_SIZES=1` asks for it.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +67,6 @@ def test_on_mini(method: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-#: L/14 at full depth takes minutes; it passed so too.
 @pytest.mark.parametrize(("shape", "layers"), [("clip-b16", None), ("clip-l14-336", 3)])
 def test_on_true_size_clips(shape: str, layers: int | None, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="checkpoints are read with torch")
@@ -81,3 +82,40 @@ def test_on_true_size_clips(shape: str, layers: int | None, tmp_path: Path) -> N
             check_method(
                 open_method(settings, vocabulary, encoder=encoder).method, pictures()[:2], vocabulary
             )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("CLIPOMALY_TRUE_SIZES"),
+    reason="minutes of processor time and 4 GB of memory: set CLIPOMALY_TRUE_SIZES=1",
+)
+@pytest.mark.parametrize("shape", ["clip-b16", "clip-l14-336"])
+def test_every_method_on_whole_clips(shape: str, tmp_path: Path) -> None:
+    """At full depth, with a flow and a graph made for this very CLIP."""
+    pytest.importorskip("torch", reason="checkpoints are read with torch")
+    from PIL import Image
+
+    from clipomaly.commands.train_anomalyclip import ExportRequest, run_export_anomalyclip
+    from clipomaly.encoders.random_weights import random_checkpoint
+    from clipomaly.training.flow.run import Data, Recipe, train_flow
+
+    folder = random_checkpoint(tmp_path / "clip", shape)
+    encoder, vocabulary = load_encoder(folder, working_long_side=140), load_vocabulary("camvid")
+    few = tmp_path / "words.txt"
+    few.write_text("crate\nladder\ndeer\n", "utf-8")
+    run_export_anomalyclip(ExportRequest(str(folder), "words", tmp_path / "anomalyclip", side=140))
+    rng, frames = np.random.default_rng(2), []
+    for i in range(4):
+        frames.append(tmp_path / f"{i}.png")
+        Image.fromarray(rng.integers(60, 200, (64, 96, 3), np.uint8)).save(frames[-1])
+    recipe = Recipe(
+        model=str(folder), layers=("6",), flow_steps=1, steps=2, batch=2, versions=1, long_side=128
+    )
+    train_flow(recipe, Data(tuple(frames[:3]), tuple(frames[3:])), tmp_path / "flowclas", every=2)
+    for method in METHODS:
+        if method in TRAINED:
+            given = {"method": method, "fitted": str(tmp_path / method), "threshold": "otsu"}
+            settings = load_settings(overrides=given)
+        else:
+            settings = settings_for(method, encoder, vocabulary, tmp_path, dictionary=str(few))
+        check_method(open_method(settings, vocabulary, encoder=encoder).method, pictures()[:2], vocabulary)
