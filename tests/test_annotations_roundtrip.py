@@ -152,9 +152,20 @@ def test_findings_that_overlap_stay_apart(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["coco-panoptic", "cityscapes"])
 def test_maps_refuse_findings_that_overlap(form: str, tmp_path: Path) -> None:
     size = (12, 17)
+    add_frame(tmp_path / "r", "a", [box(size, 2, 2, 8, 8)], ["moose"])
     add_frame(tmp_path / "r", "f", [box(size, 2, 2, 8, 8), box(size, 3, 3, 9, 8)], ["moose", "deer"])
     with pytest.raises(OutputError, match="overlap, which no map can hold: export coco"):
         export_results(form, tmp_path / "r", tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.*"))  # nothing of the frame before it
+
+
+def test_yolo_draws_outlines_that_the_results_lack(results: Path, tmp_path: Path) -> None:
+    file = results / "results.jsonl"
+    rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    for finding in (f for row in rows for f in row["findings"]):
+        del finding["polygons"]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert [c.status for c in there_and_back("yolo", results, tmp_path / "out")] == ["unchanged"] * 3
 
 
 def test_parquet_comes_back_too(results: Path, tmp_path: Path) -> None:

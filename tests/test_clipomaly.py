@@ -101,6 +101,18 @@ def test_the_gate_keeps_a_name_from_the_far_side(words: str) -> None:
     assert not (p.labels[:, 128:] == p.names.index("red")).any()
 
 
+def test_neighbours_of_one_name_do_not_grow_into_each_other(words: str) -> None:
+    picture = colour_picture("green", size=(96, 256))
+    picture[32:64, 24:88] = picture[32:64, 152:216] = COLOURS["red"]
+    method = clipomaly(words, min_area=100.0, gate=0.5)
+    [p] = method.predict([picture], VOCABULARY)
+    assert [f.name for f in p.findings] == ["red", "red"]
+    masks = [f.region.full_mask() for f in p.findings]
+    assert not (masks[0] & masks[1]).any()
+    assert ((masks[0] | masks[1]) == p.unknown).all()
+    check_method(method, [picture], VOCABULARY)
+
+
 def test_the_cap_and_the_blend(words: str) -> None:
     picture = colour_picture("green", box="red")
     picture[:24, :40] = COLOURS["magenta"]

@@ -364,6 +364,9 @@ def test_label_maps_lead_to_panoptic_exports(tmp_path: Path) -> None:
     write_results(str(tmp_path / "store"), None, None, tmp_path / "as-found", as_found=True)
     run_export("cityscapes", tmp_path / "as-found", tmp_path / "cs", pictures="", overwrite=False)
     assert any((tmp_path / "cs").rglob("*labelIds.png"))
+    run_export("yolo", tmp_path / "as-found", tmp_path / "yolo", pictures="", overwrite=False)
+    lines = [p.read_text("utf-8") for p in sorted((tmp_path / "yolo" / "labels").iterdir())]
+    assert [len(text.splitlines()) for text in lines] == [1, 1], "outlines come from the masks"
 
 
 def test_corrections_from_another_tool_come_back_as_decisions(filled: Path, tmp_path: Path) -> None:

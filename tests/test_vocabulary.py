@@ -85,6 +85,10 @@ def test_unknown_names_list_what_there_is() -> None:
         load_vocabulary("cityscape")
     with pytest.raises(VocabularyError):
         load_vocabulary("../secrets")
+    with pytest.raises(
+        VocabularyError, match=r"none\.toml \(No such file or directory\): give a TOML file, or"
+    ):
+        load_vocabulary("none.toml")
 
 
 def test_the_hash_follows_content(tmp_path: Path) -> None:

@@ -112,6 +112,8 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path, monkeypatch:
     with pytest.raises(OutputError, match=r"not empty and holds no pack\.json"):
         pack.render_pack(PackSettings("road", "test", seed=0), 1, tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "all of it"
+    with pytest.raises(OutputError, match="a file stands where a folder is needed"):
+        pack.render_pack(PackSettings("road", "test", seed=0), 1, tmp_path / "thesis.txt" / "pack")
 
 
 def test_a_pack_of_other_settings_is_not_mixed(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

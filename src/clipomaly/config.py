@@ -341,7 +341,10 @@ def load_settings(path: str | Path | None = None, overrides: Mapping[str, Any] |
         try:
             table = tomllib.loads(Path(path).read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"cannot read settings {path}: {error}") from error
+            reason = getattr(error, "strerror", None) or "not text"
+            raise ConfigError(
+                f"cannot read settings {path} ({reason}): give a TOML file; docs/settings.md lists its keys"
+            ) from error
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"settings {path} are not valid TOML: {error}") from error
     known = {(group, f.name): kind for _, group, f, kind in setting_fields()}

@@ -8,7 +8,7 @@ Adapters (store, exports, the web app) import these; these import nothing of our
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -150,6 +150,17 @@ class Region:
         """Rows and columns of the box, to index an image with."""
         x, y, width, height = self.box
         return slice(y, y + height), slice(x, x + width)
+
+    def trimmed(self) -> Region:
+        """The same pixels in the smallest box that holds them.
+
+        >>> Region((2, 3, 4, 2), np.array([[0, 0, 1, 0], [0, 1, 1, 0]], bool), 1.0, (9, 9)).trimmed().box
+        (3, 3, 2, 2)
+        """
+        rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
+        y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+        box = (self.box[0] + x0, self.box[1] + y0, x1 - x0, y1 - y0)
+        return replace(self, box=box, mask=self.mask[y0:y1, x0:x1])
 
     def full_mask(self) -> Bool[np.ndarray, "H W"]:
         """The mask on the whole frame."""

@@ -110,8 +110,8 @@ def check_method(
 ) -> None:
     """What every method must do; raises AssertionError with what went wrong.
 
-    Sizes fit, scores are finite, known names come first, findings lie on unknown pixels, the same picture
-    gives the same answer twice, and a batch gives what each picture gives alone.
+    Sizes fit, scores are finite, known names come first, findings lie on unknown pixels, no two of them on one,
+    the same picture gives the same answer twice, and a batch gives what each picture gives alone.
     """
     batch = method.predict(images, vocabulary)
     assert len(batch) == len(images), f"{len(images)} pictures gave {len(batch)} predictions"
@@ -120,9 +120,13 @@ def check_method(
         assert prediction.score.shape == size, f"score {prediction.score.shape} for a picture of {size}"
         assert np.isfinite(prediction.score).all(), "scores are not finite"
         assert prediction.names[: prediction.n_known] == vocabulary.names, "known names come first, in order"
+        owned = np.zeros(prediction.unknown.shape, bool)
         for finding in prediction.findings:
             mask = finding.region.full_mask()
             assert not (mask & ~prediction.unknown).any(), f"{finding.label}: pixels that are not unknown"
+            assert not (mask & owned).any(), f"{finding.label}: pixels of another finding too"
+            assert finding.region.box == finding.region.trimmed().box, f"{finding.label}: a box too large"
+            owned |= mask
             if finding.name is not None:
                 assert finding.name in prediction.names[prediction.n_known :], f"{finding.name} did not enter"
         [alone] = method.predict([image], vocabulary)

@@ -208,15 +208,19 @@ def load_vocabulary(name_or_path: str | Path) -> Vocabulary:
         try:
             text = path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise VocabularyError(f"cannot read vocabulary {path}: {error}") from error
+            reason = getattr(error, "strerror", None) or "not text"
+            shipped = ", ".join(list_vocabularies())
+            raise VocabularyError(
+                f"cannot read vocabulary {path} ({reason}): give a TOML file, or one of {shipped}"
+            ) from error
     else:
-        shipped = resources.files("clipomaly") / "vocabularies" / f"{name_or_path}.toml"
-        if not _SLUG.fullmatch(str(name_or_path)) or not shipped.is_file():
+        file = resources.files("clipomaly") / "vocabularies" / f"{name_or_path}.toml"
+        if not _SLUG.fullmatch(str(name_or_path)) or not file.is_file():
             known = ", ".join(list_vocabularies())
             raise VocabularyError(
                 f"unknown vocabulary {str(name_or_path)!r}: use one of {known}, or a .toml file"
             )
-        text = shipped.read_text("utf-8")
+        text = file.read_text("utf-8")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

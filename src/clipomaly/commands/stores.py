@@ -20,9 +20,9 @@ from rich.text import Text
 from clipomaly.errors import OutputError, StoreError
 from clipomaly.export.annotations.changes import Change, read_changes
 from clipomaly.export.files import safe_path, whole_file, write_whole
-from clipomaly.export.masks import Rle, decode_rle
+from clipomaly.export.masks import Rle, decode_rle, drawn_polygons
 from clipomaly.export.results import RESULTS, SCHEMA, to_line
-from clipomaly.records import UNNAMED
+from clipomaly.records import UNNAMED, Region
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.decisions import Decision, Decisions, decisions_url
 from clipomaly.store.labels import LabelMap, read_labels
@@ -250,17 +250,17 @@ def _frame_row(
 
 
 def _finding_row(finding: StoredFinding, name: str | None, rle: Rle, state: FindingState) -> dict[str, Any]:
-    x0, y0, x1, y1 = finding.box
-    changed = rle != finding.rle
+    height, width = rle["size"]
+    region = Region((0, 0, width, height), decode_rle(rle), finding.score, (height, width)).trimmed()
     return {
         "id": finding.number,
         "name": name,
         "confidence": finding.confidence if name is not None and name == finding.name else None,
         "name_source": finding.name_source if name == finding.name else "human",
         "score": finding.score,
-        "area": int(decode_rle(rle).sum()) if changed else finding.area,
-        "box": [x0, y0, x1 - x0, y1 - y0],
-        "polygons": [],
+        "area": region.area,
+        "box": list(region.box),
+        "polygons": drawn_polygons(region),
         "rle": rle,
         "candidates": [
             {"name": c.name, "source": c.source, "similarity": c.score, "margin": c.margin, "rank": c.rank}

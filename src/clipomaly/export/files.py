@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,14 @@ from typing import BinaryIO
 
 from clipomaly.errors import OutputError
 
-__all__ = ["TEMPORARY_SUFFIX", "output_error", "safe_path", "whole_file", "write_whole"]
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "check_writable",
+    "output_error",
+    "safe_path",
+    "whole_file",
+    "write_whole",
+]
 
 #: What a file is called until it is complete; a killed run may leave one, the next one removes it.
 TEMPORARY_SUFFIX = ".clipomaly-part"
@@ -46,6 +54,18 @@ def write_whole(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all."""
     with whole_file(path) as file:
         file.write(data)
+
+
+def check_writable(folder: Path) -> None:
+    """OutputError where nothing could be written into a folder, be it there yet or not; leaves no trace."""
+    try:
+        place = folder
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise output_error(folder, error) from error
 
 
 def output_error(path: Path, error: OSError) -> OutputError:

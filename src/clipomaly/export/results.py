@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clipomaly.errors import DataError
-from clipomaly.export.masks import region_polygons, region_rle
+from clipomaly.export.masks import drawn_polygons, region_rle
 from clipomaly.records import Finding, Result
 
 __all__ = ["RESULTS", "SCHEMA", "finding_row", "finished", "frame_row", "read_results"]
@@ -60,7 +60,7 @@ def finding_row(finding: Finding, index: int) -> dict[str, Any]:
         "score": _number(region.score),
         "area": region.area,
         "box": list(region.box),
-        "polygons": region_polygons(region, tolerance=max(0.75, 0.001 * max(region.image_size))),
+        "polygons": drawn_polygons(region),
         "rle": region_rle(region),
         "candidates": [
             {

@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 
 import cv2
 import numpy as np
@@ -285,13 +284,17 @@ class Clipomaly:
         labels: np.ndarray,
         extent: tuple[float, float],
     ) -> tuple[list[Finding], np.ndarray, Bool[np.ndarray, "H W"]]:
-        """Regions with names; labels in which every unknown pixel bears its finding's name."""
+        """Regions with names, no two over one pixel; labels in which every unknown pixel bears its name."""
         n_known = extended.n_known
         index = {name: n_known + i for i, name in enumerate(entered)}
         labels = labels.astype(np.uint16 if n_known + len(entered) > 255 else np.uint8)
         reach = round(self.settings.segment.gate * max(labels.shape))
-        reshape = partial(_grow, reach=reach) if self.settings.segment.refine == "union" else _narrow
+        grows = self.settings.segment.refine == "union"
+        won = labels.copy()  # what each pixel's best name is; `labels` is painted over below
+        # A region keeps its own pixels, whatever its neighbours' names won of them.
         unknown = np.zeros(labels.shape, bool)
+        for region in regions if grows else ():
+            unknown[region.slices] |= region.mask
         findings = []
         for i, region in enumerate(regions):
             name = next((c.name for c in candidates[i] if i in entered.get(c.name, ())), None)
@@ -300,7 +303,11 @@ class Clipomaly:
                 probability = extended.probability[..., index[name]]
                 weight = _weight(region, extent, (probability.shape[0], probability.shape[1]))
                 confidence = float((probability * weight).sum() / max(float(weight.sum()), 1e-9))
-                region = reshape(region, labels, index[name])
+                region = (
+                    _grow(region, won, index[name], reach, unknown)
+                    if grows
+                    else _narrow(region, won, index[name])
+                )
             inside = labels[region.slices]
             inside[region.mask] = index[name] if name is not None else n_known + len(entered)
             unknown[region.slices] |= region.mask
@@ -315,19 +322,26 @@ def _weight(region: Region, extent: tuple[float, float], grid: tuple[int, int]) 
     return mask_to_grid(region.mask, extent, grid, corner=(y, x), image_size=region.image_size)
 
 
-def _narrow(region: Region, labels: Integer[np.ndarray, "H W"], index: int) -> Region:
+def _narrow(region: Region, won: Integer[np.ndarray, "H W"], index: int) -> Region:
     """The part of a region that its name won; the whole region where it won nothing."""
-    mask = region.mask & (labels[region.slices] == index)
-    return replace(region, mask=mask) if mask.any() else region
+    mask = region.mask & (won[region.slices] == index)
+    return replace(region, mask=mask).trimmed() if mask.any() else region
 
 
-def _grow(region: Region, labels: Integer[np.ndarray, "H W"], index: int, reach: int) -> Region:
-    """A region with what its name won around it, at most `reach` pixels beyond its box."""
+def _grow(
+    region: Region,
+    won: Integer[np.ndarray, "H W"],
+    index: int,
+    reach: int,
+    taken: Bool[np.ndarray, "H W"],
+) -> Region:
+    """A region with what its name won around it and nobody has: `reach` pixels beyond its box at most."""
     x, y, width, height = region.box
     x0, y0 = max(0, x - reach), max(0, y - reach)
-    mask = labels[y0 : y + height + reach, x0 : x + width + reach] == index
+    around = (slice(y0, y + height + reach), slice(x0, x + width + reach))
+    mask = (won[around] == index) & ~taken[around]
     mask[y - y0 : y - y0 + height, x - x0 : x - x0 + width] |= region.mask
-    return replace(region, box=(x0, y0, mask.shape[1], mask.shape[0]), mask=mask)
+    return replace(region, box=(x0, y0, mask.shape[1], mask.shape[0]), mask=mask).trimmed()
 
 
 @contextmanager

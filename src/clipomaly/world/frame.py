@@ -107,9 +107,7 @@ def render_frame(settings: PackSettings, number: int, out: Path) -> str:
         "labels_sha256": labels_hash(known, mask, instance),
     }
     for folder, (file, data) in files.items():
-        (out / folder).mkdir(parents=True, exist_ok=True)
         write_whole(out / folder / file, data)
-    (out / "frames").mkdir(exist_ok=True)
     write_whole(out / "frames" / f"{name}.json", _json(about))
     return name
 

@@ -102,7 +102,6 @@ def _claim(settings: PackSettings, out: Path) -> None:
         return
     if out.exists() and any(out.iterdir()):
         raise OutputError(f"{out} is not empty and holds no pack.json: choose another folder")
-    out.mkdir(parents=True, exist_ok=True)
     write_whole(path, text.encode())
 
 

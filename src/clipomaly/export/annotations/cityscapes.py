@@ -22,7 +22,7 @@ from jaxtyping import Integer
 
 from clipomaly.errors import DataError, OutputError
 from clipomaly.export.annotations.changes import Annotation, Imported
-from clipomaly.export.annotations.coco import name_color, paint_findings
+from clipomaly.export.annotations.coco import check_apart, name_color, paint_findings
 from clipomaly.export.annotations.jsonfiles import json_bytes, read_json
 from clipomaly.export.annotations.shapes import ResultFrame, Results
 from clipomaly.export.files import safe_path, write_whole
@@ -63,6 +63,7 @@ def write_cityscapes(results: Results, out: Path) -> list[Path]:
     ids = label_ids(results)
     if max(ids.values()) > 65535:
         raise OutputError("more names than 16-bit label maps can hold: export coco-panoptic instead")
+    check_apart(results)
     names, known = results.names, set(results.names.known)
     table = np.array([ids[name] for name in names.all], np.int32)
     train = np.full(max(table.max(), _UNNAMED_ID) + 1, _IGNORED, np.uint8)

@@ -28,6 +28,7 @@ from clipomaly.records import UNNAMED
 __all__ = [
     "INSTANCES",
     "PANOPTIC",
+    "check_apart",
     "read_instances",
     "read_panoptic",
     "write_instances",
@@ -97,6 +98,7 @@ def write_panoptic(results: Results, out: Path) -> list[Path]:
 
     Pixels of a name that entered, outside its findings, form a segment with `iscrowd` 1.
     """
+    check_apart(results)
     names = results.names
 
     def images() -> Iterator[dict[str, Any]]:
@@ -166,17 +168,23 @@ def _segments(
     return segments, infos
 
 
+def check_apart(results: Results) -> None:
+    """Findings that overlap have no place in one map: said before the first file is written."""
+    for frame in results.frames():
+        taken = np.zeros(frame.size, bool)
+        for shape in frame.shapes if len(frame.shapes) > 1 else ():
+            mask = shape.mask()
+            if (taken & mask).any():
+                raise OutputError(
+                    f"frame {frame.name}: its findings overlap, which no map can hold: export coco instead"
+                )
+            taken |= mask
+
+
 def paint_findings(canvas: Integer[np.ndarray, "H W"], frame: ResultFrame, values: list[int]) -> None:
-    """Each finding's pixels get its value; findings that overlap have no place in one map."""
-    taken = np.zeros(frame.size, bool)
+    """Each finding's pixels get its value."""
     for shape, value in zip(frame.shapes, values, strict=True):
-        mask = shape.mask()
-        if (taken & mask).any():
-            raise OutputError(
-                f"frame {frame.name}: its findings overlap, which no map can hold: export coco instead"
-            )
-        taken |= mask
-        canvas[mask] = value
+        canvas[shape.mask()] = value
 
 
 def id_colors(ids: Integer[np.ndarray, "H W"]) -> UInt8[np.ndarray, "H W 3"]:

@@ -20,6 +20,8 @@ from clipomaly.export.annotations.changes import Annotation, Imported
 from clipomaly.export.annotations.outlines import fill_polygons
 from clipomaly.export.annotations.shapes import ResultFrame, Results, Shape, plain
 from clipomaly.export.files import safe_path, write_whole
+from clipomaly.export.masks import drawn_polygons
+from clipomaly.records import Region
 
 __all__ = ["CLASSES", "class_name", "read_yolo", "write_yolo", "yaml_text"]
 
@@ -30,7 +32,7 @@ def write_yolo(results: Results, out: Path) -> list[Path]:
     """Write a label file a frame, empty where nothing was found, then the names."""
     names = results.names
     for frame in results.frames():
-        lines = [f"{names.place[s.label]} {_outline(s, frame)}\n" for s in frame.shapes if _outline(s, frame)]
+        lines = [f"{names.place[s.label]} {_outline(s, frame)}\n" for s in frame.shapes]
         write_whole(safe_path(out / "labels", frame.name, ".txt"), "".join(lines).encode())
     listed = "".join(f"  {i}: {yaml_text(name)}\n" for i, name in enumerate(names.all))
     head = "# Put the pictures into images/, beside labels/, under the same names.\n"
@@ -45,6 +47,9 @@ def _outline(shape: Shape, frame: ResultFrame) -> str:
     """The parts of an outline one after the other; from each the line goes back to where the first began."""
     height, width = frame.size
     parts = [p for p in shape.row.get("polygons") or [] if len(p) >= 6]
+    if not parts:  # results that other code wrote need not hold outlines: the mask does
+        region = Region((0, 0, width, height), shape.mask(), 0.0, frame.size).trimmed()
+        parts = drawn_polygons(region)
     points = [v for p in parts for v in (p if len(parts) == 1 else [*p, *p[:2], *parts[0][:2]])]
     sides = (width, height)
     return " ".join(f"{min(1.0, max(0.0, v / sides[i % 2])):.6f}" for i, v in enumerate(points))
