@@ -110,8 +110,8 @@ def check_method(
 ) -> None:
     """What every method must do; raises AssertionError with what went wrong.
 
-    Sizes fit, scores are finite, known names come first, findings lie on unknown pixels, no two of them on one,
-    the same picture gives the same answer twice, and a batch gives what each picture gives alone.
+    Sizes fit, scores are finite, known names come first, findings lie on unknown pixels, each on its own, the
+    same picture gives the same answer twice, and a batch gives what each picture gives alone.
     """
     batch = method.predict(images, vocabulary)
     assert len(batch) == len(images), f"{len(images)} pictures gave {len(batch)} predictions"
