@@ -16,15 +16,17 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from typer.testing import CliRunner
 
 from clipomaly.cli import app
+from clipomaly.commands.evaluate import print_figures
 from clipomaly.config import load_settings
 from clipomaly.data.datasets import CITYSCAPES_TRAIN_IDS, Sample
 from clipomaly.errors import ClipomalyError, ConfigError, DataError, MetricError, OutputError
 from clipomaly.evaluate.compare import differences
 from clipomaly.evaluate.figures import FIGURES, lookup
 from clipomaly.evaluate.names import answer_of, judged_finding, synonyms_for
-from clipomaly.evaluate.report import write_report
-from clipomaly.evaluate.result import load_evaluation
+from clipomaly.evaluate.report import write_comparison, write_report
+from clipomaly.evaluate.result import Evaluation, load_evaluation
 from clipomaly.evaluate.run import evaluate, open_methods, open_subject, operating_rule
+from clipomaly.evaluate.tables import figures_html
 from clipomaly.evaluate.truth import LEFT_OUT, Named, class_map, truth_of
 from clipomaly.metrics.bootstrap import share_interval
 from clipomaly.metrics.component import ComponentCounts
@@ -264,6 +266,80 @@ def test_a_comparison_is_neither_overwritten_nor_half_made(masks: Path, tmp_path
         run(*common, "--methods", "entropy", "--out", out)
 
 
+def test_a_comparison_says_what_its_methods_reports_warn_of(masks: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run("evaluate", "folder", "--root", masks, "--methods", "centre,max-logit", "--limit", "3", "--out", out)
+    first = "Only the first 3 frames: not the set&#x27;s figures."
+    for page in (out / "report.html", out / "centre" / "report.html"):
+        text = page.read_text()
+        assert text.index(f'<p class="warn">{first}</p>') < text.index("Data set") < text.index("<table>")
+        assert "<code>clipomaly calibrate --method centre</code>" in text
+    evaluations = [load_evaluation(out / name) for name in ("centre", "max-logit")]
+    evaluations[1].metrics["notices"] = ["few prompts"]
+    write_comparison(tmp_path / "again", evaluations, [])
+    assert '<p class="warn">max-logit: few prompts</p>' in (tmp_path / "again/report.html").read_text()
+    assert "- **Note** (max-logit): few prompts" in (tmp_path / "again/report.md").read_text()
+    lines = (out / "report.md").read_text()
+    assert "- **Note**: Only the first 3 frames: not the set's figures." in lines
+    assert "- **Note**: no calibrated threshold for method centre: run `clipomaly cal" in lines
+    assert lines.index("Note") < lines.index("| figure |")
+
+
+def bold(page: str, title: str) -> list[str]:
+    [row] = [r for r in page.split("<tr>") if r.startswith(f"<td>{title}")]
+    return re.findall(r"<b>([^<]*)</b>", row)
+
+
+def test_only_what_sets_methods_apart_is_best() -> None:
+    def of(method: str, ap: float, siou: float, seconds: float) -> Evaluation:
+        m = {
+            "method": method,
+            "locked": {"fixed": False, "siou": siou},
+            "ap": ap,
+            "seconds_per_frame": seconds,
+        }
+        return Evaluation(m, {}, [])
+
+    control, one, other = of("centre", 0.9, 0.0, 0.0), of("a", 0.5, 0.0, 2.0), of("b", 0.50001, 0.0001, 3.0)
+    page = figures_html([control, one, other])
+    assert bold(page, "AP ") == []  # the same as shown
+    assert bold(page, "sIoU") == []
+    assert bold(page, "seconds") == ["2.000"]  # the control's 0 is no achievement
+    assert bold(figures_html([one, of("c", 0.7, 0.2, 2.0), of("d", 0.7, 0.1, 2.0)]), "AP ") == [
+        "70.0",
+        "70.0",
+    ]
+    assert bold(figures_html([control, one]), "AP ") == []
+
+
+@pytest.mark.parametrize(
+    ("methods", "width", "tables", "intervals"),
+    [(1, 80, 1, True), (3, 80, 1, False), (3, 120, 1, True), (9, 80, 2, False), (2, 60, 1, False)],
+)
+def test_no_cell_of_the_terminals_table_breaks(
+    methods: int,
+    width: int,
+    tables: int,
+    intervals: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    m = {
+        "ap": 0.702,
+        "ap_ci": [0.0513, 0.988],
+        "operational": {"false_alarms_per_frame": 12.5, "false_alarms_per_frame_ci": [10.25, 14.0]},
+    }
+    print_figures([Evaluation({"method": f"method-{i}", **m}, {}, []) for i in range(methods)])
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("AP ")]
+    assert len(rows) == tables
+    assert sum(row.count("70.2") for row in rows) == methods
+    assert sum(row.count("70.2 [5.1, 98.8]") for row in rows) == methods * intervals
+    assert sum("false alarms a frame (count)" in line for line in lines) == tables
+    assert all(len(line) <= width for line in lines[1:])
+
+
 def test_a_set_without_anomalies_says_so_and_keeps_the_rest(tmp_path: Path) -> None:
     save(tmp_path / "images" / "a.png", np.zeros((*SIZE, 3), np.uint8))
     save(tmp_path / "labels_masks" / "a.png", np.zeros(SIZE, np.uint8))
@@ -373,6 +449,10 @@ def test_packs_of_both_vocabularies_are_not_mixed(tmp_path: Path) -> None:
     (tmp_path / "apron" / "frames" / "b.json").write_text(json.dumps(about | {"vocabulary": "airside"}))
     with pytest.raises(DataError, match="split apron or road"):
         open_subject("proving-ground", tmp_path)
+    with pytest.raises(DataError, match=r"no split 'aprn'; it has apron, road$"):
+        open_subject("proving-ground", tmp_path, "aprn")
+    with pytest.raises(DataError, match=r"it has apron \(or of it only apron-drive, .*road-far\)$"):
+        open_subject("proving-ground", None, "aprn")
     assert [s.name for s in open_subject("proving-ground", tmp_path, "apron").samples] == ["b"]
     (tmp_path / "road" / "instances" / "a.png").unlink()
     with pytest.raises(DataError, match="instances"):

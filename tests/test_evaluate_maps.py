@@ -16,6 +16,7 @@ from clipomaly.cli import app
 from clipomaly.errors import ClipomalyError, DataError, MetricError, MissingExtra, OutputError
 from clipomaly.evaluate.maps import evaluate_maps
 from clipomaly.evaluate.scoremaps import find_scores, match_maps, parse_values, read_score
+from clipomaly.export.files import check_writable
 from clipomaly.export.png import encode_png
 from clipomaly.export.smiyc import SMIYC_SPLITS, smiyc_path
 from clipomaly.metrics.component import OBSTACLE_TRACK
@@ -153,6 +154,40 @@ def test_frames_that_do_not_match_are_named(tmp_path: Path) -> None:
         path.rename(path.with_name("x" + path.name))
     with pytest.raises(DataError, match="scores are called f1, f2, labels xf0, xf2"):
         match_maps(scores, labels, values=VALUES, subset=True)
+
+
+def test_values_that_the_labels_do_not_say_come_with_the_option_that_says_them(tmp_path: Path) -> None:
+    scores, labels = folders(tmp_path)
+    for i, label in enumerate(LABELS):
+        Image.fromarray(np.where(label == 1, 2, label)).save(labels / f"f{i}_labels_semantic.png")
+    result = CliRunner().invoke(app, ["metrics", "--scores", str(scores), "--labels", str(labels)])
+    assert isinstance(result.exception, DataError)
+    assert "--values 0=0,1=0,2=1,255=255" in str(result.exception)
+    assert "--dataset road-anomaly" in str(result.exception)
+    assert result.output == ""  # nor an empty line of the bar
+    Image.fromarray(np.where(LABELS[0] == 1, 200, LABELS[0])).save(labels / "f0_labels_semantic.png")
+    with pytest.raises(DataError, match=r"as in --values 0=0,1=1,200=1,255=255$"):
+        evaluate_maps(match_maps(scores, labels, values=VALUES))
+    frames = tmp_path / "set" / "frames"
+    for i, label in enumerate(LABELS):
+        (frames / f"f{i}.labels").mkdir(parents=True)
+        Image.fromarray(np.zeros((*SIZE, 3), np.uint8)).save(frames / f"f{i}.jpg")
+        Image.fromarray(np.where(label == 1, 2, label)).save(frames / f"f{i}.labels" / "labels_semantic.png")
+    assert len(match_maps(scores, frames, dataset="road-anomaly", values=VALUES)) == len(LABELS)
+
+
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores, labels = folders(tmp_path)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("clipomaly.commands.metrics.evaluate_maps", lambda *_, **__: pytest.fail("computed"))
+    arguments = ["--scores", scores, "--labels", labels, "--out", tmp_path / "file" / "out"]
+    result = CliRunner().invoke(app, ["metrics", *map(str, arguments)])
+    assert isinstance(result.exception, OutputError)
+    assert "choose another --out" in str(result.exception)
+    check_writable(tmp_path / "new" / "deep")
+    assert not (tmp_path / "new").exists()
 
 
 def test_two_maps_of_one_frame_are_refused(tmp_path: Path) -> None:

@@ -178,7 +178,11 @@ def test_values_map_masks_and_limits_are_said(tmp_path: Path) -> None:
     m = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert m["n_positive"] == 48
     again = run(*common, "--values", "0=0,200=1", "--limit", "1", "--resume")
-    assert "all 1 frames were there already" in again
+    assert "the frame was there already" in again
+    assert (
+        "- **Note**: Only the first frame: not the set's figures." in (tmp_path / "out/report.md").read_text()
+    )
+    assert "<p>1 frame; figures" in (tmp_path / "out/report.html").read_text()
     save(tmp_path / "camvid/val/images/a.png", np.zeros((*SIZE, 3), np.uint8))
     save(tmp_path / "camvid/val/labels/a.png", np.zeros(SIZE, np.uint8))
     with pytest.raises(ConfigError, match="has classes"):

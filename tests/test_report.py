@@ -89,6 +89,9 @@ def test_the_report_holds_every_frame_finding_and_failure(tmp_path: Path) -> Non
     assert (unnamed["name"], unnamed["confidence"]) == (None, None)
     assert data["run"]["failures"] == [{"frame": "c", "source": "c.png", "reason": "c.png is empty"}]
     assert data["run"]["provenance"] == PROVENANCE
+    page = (tmp_path / "report.html").read_text()  # its legend holds unknown objects too
+    assert "<summary>Colours</summary>" in page
+    assert "Known classes" not in page
     for frame in data["frames"]:
         for file in frame["files"].values():
             assert (tmp_path / file).is_file(), file

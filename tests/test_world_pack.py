@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import clipomaly
+from clipomaly.commands.world import run_render
 from clipomaly.data.datasets import open_dataset
 from clipomaly.world import unknowns
 from clipomaly.world.calibration import BASELINE, camera_of
@@ -22,7 +23,7 @@ from clipomaly.world.controls import CONTROLS, TRACES
 from clipomaly.world.frame import labels_hash
 from clipomaly.world.lidar import Scanner, read_sweep
 from clipomaly.world.pack import frames_of
-from clipomaly.world.settings import sample_scene, settings_of
+from clipomaly.world.settings import PackSettings, sample_scene, settings_of
 
 ROOT = Path(clipomaly.__file__).parent / "proving_ground"
 PACKS = ("road", "road-drive", "road-far", "apron", "apron-drive", "apron-small")
@@ -191,3 +192,12 @@ def test_the_scenes_follow_from_the_settings_in_the_pack(pack: str, number: int)
     assert [c for c in scene.conditions["controls"] if c not in hidden] == about["conditions"]["controls"]  # type: ignore[attr-defined]
     built = {u["build"] for u in scene.conditions["unknowns"]}  # type: ignore[attr-defined]
     assert {u["build"] for u in about["unknowns"]} <= built
+
+
+@pytest.mark.parametrize(("made", "said"), [(1, "1 frame rendered, 1 in"), (0, "0 frames rendered, 1 in")])
+def test_the_command_counts_in_words(
+    made: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("clipomaly.commands.world.render_pack", lambda *_, **__: made)
+    run_render(PackSettings("road", "test", seed=7), 1, tmp_path, None)
+    assert said in capsys.readouterr().err

@@ -20,9 +20,10 @@ from clipomaly.evaluate.compare import differences, save_comparison
 from clipomaly.evaluate.figures import FIGURES, Figure, lookup
 from clipomaly.evaluate.folder import RunFolder
 from clipomaly.evaluate.report import HTML, write_comparison, write_report
-from clipomaly.evaluate.result import Evaluation
+from clipomaly.evaluate.result import Evaluation, frames_text
 from clipomaly.evaluate.run import advice_on, check_folder, evaluate, open_methods, open_plain, open_subject
 from clipomaly.evaluate.shown import pictures_of_run
+from clipomaly.export.files import check_writable
 
 __all__ = ["Request", "print_figures", "progress_bar", "run_evaluate"]
 
@@ -60,6 +61,7 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
         raise ConfigError("--methods is a list such as clipomaly,centre: one of its names is empty")
     if request.methods:
         RunFolder.check_comparison(request.out, request.existing)
+    check_writable(request.out)
     pipelines = open_methods(settings, methods, subject)
     jobs = [
         (
@@ -103,23 +105,48 @@ def _resumed(request: Request, folder: RunFolder, frames: int, method: str) -> s
     if request.existing != "resume":
         return ""
     if folder.finished or folder.resumed == frames:
-        return f"{method}: all {frames} frames were there already"
-    return f"{method}: went on after {folder.resumed} of {frames} frames" if folder.resumed else ""
+        were = "the frame was" if frames == 1 else f"all {frames} frames were"
+        return f"{method}: {were} there already"
+    return f"{method}: went on after {folder.resumed} of {frames_text(frames)}" if folder.resumed else ""
 
 
 def print_figures(evaluations: Sequence[Evaluation]) -> None:
-    """The table: figures that any of the methods has, a column a method; intervals where there is room."""
-    intervals = len(evaluations) <= 3
-    table = Table("figure", *(e.method for e in evaluations), box=None, header_style="bold", pad_edge=False)
+    """The table: figures that any of the methods has, a column a method; no cell breaks over two lines.
+
+    Intervals stand where all methods have room with theirs; where they have none without, tables follow
+    each other.
+    """
+    console = Console()
+    intervals = _fits(console, _figures_table(evaluations, True))
+    told = "in brackets 95 % intervals" if intervals else "a wider terminal shows 95 % intervals too"
+    console.print(Text(f"figures in percent unless noted; {told}", style="dim"), soft_wrap=True)
+    left = list(evaluations)
+    while left:
+        n = len(left)
+        while n > 1 and not _fits(console, _figures_table(left[:n], intervals)):
+            n -= 1
+        console.print(_figures_table(left[:n], intervals))
+        left = left[n:]
+        if left:
+            console.print()
+
+
+def _figures_table(evaluations: Sequence[Evaluation], intervals: bool) -> Table:
+    table = Table("figure", box=None, header_style="bold", pad_edge=False)
+    for e in evaluations:
+        table.add_column(e.method, no_wrap=True)
     for figure in FIGURES:
         values = [lookup(e.metrics, figure.key) for e in evaluations]
         if any(v is not None for v in values):
             cells = [_cell(e.metrics, figure, intervals) for e in evaluations]
             table.add_row(figure.title if figure.percent else f"{figure.title} ({figure.unit})", *cells)
-    console = Console()
-    told = "; in brackets 95 % intervals" if intervals else ""
-    console.print(Text(f"figures in percent unless noted{told}", style="dim"), soft_wrap=True)
-    console.print(table)
+    return table
+
+
+def _fits(console: Console, table: Table) -> bool:
+    """Whether the terminal is wide enough for every cell on one line."""
+    unbounded = console.options.update(width=10_000)
+    return console.measure(table, options=unbounded).maximum <= console.width
 
 
 def _cell(metrics: dict[str, Any], figure: Figure, with_interval: bool) -> str:
@@ -131,13 +158,15 @@ def _cell(metrics: dict[str, Any], figure: Figure, with_interval: bool) -> str:
     def show(v: float) -> str:
         return f"{100 * v:.1f}" if figure.percent else f"{v:.3f}"
 
-    return show(value) if interval is None else f"{show(value)}  [{show(interval[0])}, {show(interval[1])}]"
+    return show(value) if interval is None else f"{show(value)} [{show(interval[0])}, {show(interval[1])}]"
 
 
 @contextmanager
 def progress_bar(console: Console, total: int) -> Iterator[Any]:
     """A bar over frames."""
     columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    # Where nothing moves, in a file or a pipe, the bar would leave an empty line.
+    hidden = not console.is_interactive
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task("", total=total)
         yield lambda: progress.advance(task)

@@ -15,6 +15,7 @@ from clipomaly.evaluate.report import HTML, write_report
 from clipomaly.evaluate.result import METRICS, Evaluation, save_evaluation
 from clipomaly.evaluate.scoremaps import match_maps, parse_values
 from clipomaly.evaluate.shown import pictures_of_maps
+from clipomaly.export.files import check_writable
 from clipomaly.metrics.component import ANOMALY_TRACK, OBSTACLE_TRACK
 
 __all__ = ["MapsRequest", "run_metrics"]
@@ -40,6 +41,8 @@ def run_metrics(request: MapsRequest, *, name: str, threshold: float | None, com
     console = Console(stderr=True)
     if request.out is not None and (request.out / METRICS).is_file() and not request.overwrite:
         raise OutputError(f"{request.out} holds figures already: choose another --out, or --overwrite")
+    if request.out is not None:
+        check_writable(request.out)
     maps = match_maps(
         request.scores,
         request.labels,

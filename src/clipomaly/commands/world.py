@@ -34,7 +34,7 @@ def run_render(settings: PackSettings, frames: int, out: Path, jobs: int | None)
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=frames)
         made = render_pack(settings, frames, out, jobs, report=lambda _: progress.advance(task))
-    console.print(f"{made} frames rendered, {frames} in {out}", highlight=False)
+    console.print(f"{made} frame{'' if made == 1 else 's'} rendered, {frames} in {out}", highlight=False)
 
 
 def run_sheet(pack: Path, pictures: bool = False) -> None:

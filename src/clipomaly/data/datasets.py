@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clipomaly.data import defects, driving, own, road
 from clipomaly.data.driving import CITYSCAPES_TRAIN_IDS
-from clipomaly.data.samples import IGNORE, DataSet, Sample, read_label
+from clipomaly.data.samples import IGNORE, DataSet, Sample, SplitError, read_label
 from clipomaly.data.sources import natural_key
 from clipomaly.errors import DataError
 
@@ -38,6 +38,8 @@ def open_dataset(name: str, folder: str | Path | None = None, split: str | None 
         raise DataError(f"data set {name}: {folder} is not a folder. Get it from: {dataset.source}")
     try:
         samples = dataset.read(folder, split)
+    except SplitError as error:
+        raise SplitError(f"data set {name}: {error}") from error
     except DataError as error:
         raise DataError(f"data set {name}: {error}. Get it from: {dataset.source}") from error
     return sorted(samples, key=lambda s: natural_key(s.name))
@@ -48,7 +50,7 @@ def _inspection(folder: Path, split: str | None) -> list[Sample]:
     from clipomaly.data.industrial import inspection_samples
 
     if split is not None and not all(part.isdecimal() for part in split.split(",")):
-        raise DataError(f"there is no split {split!r}; give mask values such as 1,2")
+        raise SplitError(f"there is no split {split!r}; give mask values such as 1,2")
     return inspection_samples(folder, map(int, split.split(",")) if split else ())
 
 

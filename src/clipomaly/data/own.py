@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clipomaly.data.road import labelled
-from clipomaly.data.samples import MASKS, Sample, frame_name, no_split, pictures_in
+from clipomaly.data.samples import MASKS, Sample, SplitError, frame_name, no_split, pictures_in
 from clipomaly.errors import DataError
 
 __all__ = ["folder_of", "named", "proving_ground"]
@@ -59,9 +59,10 @@ def proving_ground(folder: Path, split: str | None) -> list[Sample]:
     if not packs:
         raise DataError(f"{folder / 'pack.json'} is missing")
     if split is not None:
+        there = [p.name for p in packs]
         packs = [p for p in packs if p.name == split or p.name.startswith(f"{split}-")]
         if not packs:
-            raise DataError(f"{folder} holds no pack called {split!r}")
+            raise SplitError(f"there is no split {split!r}; it has {_packs_text(there)}")
     samples = []
     for pack in packs:
         for path in sorted((pack / "frames").glob("*.json")):
@@ -101,6 +102,19 @@ def proving_ground(folder: Path, split: str | None) -> list[Sample]:
     if not samples:
         raise DataError(f"{packs[0] / 'frames'} holds no frame")
     return samples
+
+
+def _packs_text(names: Sequence[str]) -> str:
+    """Packs by the split that takes several at once.
+
+    >>> _packs_text(["apron", "road", "road-far"])
+    'apron, road (or of it only road-far)'
+    """
+    out = []
+    for first in sorted({name.partition("-")[0] for name in names}):
+        parts = sorted(n for n in names if n.startswith(f"{first}-"))
+        out.append(f"{first} (or of it only {', '.join(parts)})" if parts else first)
+    return ", ".join(out)
 
 
 def _measures(unknown: Mapping[str, Any]) -> dict[str, float | str]:

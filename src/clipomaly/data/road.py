@@ -48,6 +48,8 @@ _BDD = {**dict.fromkeys(range(16), 0), **dict.fromkeys(_BDD_UNKNOWN, 1), IGNORE:
 def road_anomaly(folder: Path, split: str | None) -> list[Sample]:
     """frames/NAME.jpg + frames/NAME.labels/labels_semantic.png, or the layout of `masks`."""
     no_split(split)
+    if folder.name == "frames" and next(folder.glob("*.labels"), None) is not None:
+        folder = folder.parent  # named by its inner folder
     if not (folder / "frames").is_dir():
         if (folder / "images").is_dir():
             samples = masks(folder, split)

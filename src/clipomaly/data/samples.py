@@ -28,6 +28,7 @@ __all__ = [
     "DataSet",
     "Kind",
     "Sample",
+    "SplitError",
     "folders_of",
     "frame_name",
     "no_split",
@@ -36,6 +37,11 @@ __all__ = [
     "read_label",
     "splits_of",
 ]
+
+
+class SplitError(DataError):
+    """The data are there; the split that was asked for is not one of theirs."""
+
 
 IGNORE = 255
 Kind = Literal["anomaly", "classes", "open", "defects", "pictures"]
@@ -185,7 +191,7 @@ def read_label(path: str | Path, values: Mapping[int, int]) -> UInt8[np.ndarray,
     if strange:
         raise DataError(
             f"label {path} holds the value {strange[0]}, this set knows {_values_text(values)}: another "
-            "set, or a label picture that was saved with loss"
+            f"set, or a label picture that was saved with loss{_values_fix(values, strange)}"
         )
     table = np.zeros(256, np.uint8)
     for old, new in values.items():
@@ -196,6 +202,23 @@ def read_label(path: str | Path, values: Mapping[int, int]) -> UInt8[np.ndarray,
 def _values_text(values: Mapping[int, int]) -> str:
     known = sorted(values)
     return str(known) if len(known) <= 40 else f"{known[0]} to {known[-1]}"
+
+
+def _values_fix(values: Mapping[int, int], strange: Sequence[int]) -> str:
+    """How to say what the values of a mask mean; nothing for classes, or where there are too many.
+
+    >>> _values_fix(MASKS, [200])
+    '. Say what its values mean, as in --values 0=0,1=1,200=1,255=255'
+    """
+    if not set(values.values()) <= {0, 1, IGNORE} or len(strange) > 8:
+        return ""
+    told = {**values, **dict.fromkeys(strange, 1)}
+    published = ""
+    if list(strange) == [2]:
+        told = {0: 0, 1: 0, 2: 1, IGNORE: IGNORE}
+        published = " (RoadAnomaly's), or read it as road-anomaly (metrics: --dataset road-anomaly)"
+    text = ",".join(f"{old}={new}" for old, new in sorted(told.items()))
+    return f". Say what its values mean, as in --values {text}{published}"
 
 
 def parse_values(text: str) -> dict[int, int]:
@@ -247,11 +270,11 @@ def splits_of(split: str | None, known: Sequence[str]) -> Sequence[str]:
     if split is None:
         return known
     if split not in known:
-        raise DataError(f"there is no split {split!r}; it has {', '.join(known)}")
+        raise SplitError(f"there is no split {split!r}; it has {', '.join(known)}")
     return (split,)
 
 
 def no_split(split: str | None) -> None:
     """For sets of one part."""
     if split is not None:
-        raise DataError(f"there is no split {split!r}; it has only one part")
+        raise SplitError(f"there is no split {split!r}; it has only one part")

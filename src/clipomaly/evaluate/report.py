@@ -17,9 +17,10 @@ from typing import Any
 from clipomaly.evaluate.compare import Difference
 from clipomaly.evaluate.html import section, table
 from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg
-from clipomaly.evaluate.result import Evaluation
+from clipomaly.evaluate.result import Evaluation, frames_text
 from clipomaly.evaluate.shown import NAMES_HEAD, Picture, frames_html, names_html, names_rows
 from clipomaly.evaluate.tables import (
+    best_note,
     figures_html,
     figures_markdown,
     frames_table,
@@ -51,8 +52,11 @@ def write_report(
     """One method's report; `picture` shows a frame by its index."""
     m = evaluation.metrics
     title = f"{evaluation.method} on {m['dataset']}" if m.get("dataset") else evaluation.method
+    warned = [(text, "") for text in _warnings(m)]
+    about = f"{frames_text(m['n_frames'])}; figures in percent, with 95 % intervals over frames"
     parts = [
-        _head(title, f"{m['n_frames']} frames; figures in percent, with 95 % intervals over frames"),
+        _head(title, about),
+        _warnings_html(warned),
         _facts(m),
         _notes(m),
         section("Figures", figures_html([evaluation])),
@@ -69,7 +73,12 @@ def write_report(
     parts.append(f"<section>{_folded('Every frame', note + table(*frames_table(evaluation)))}</section>")
     parts.append(_settings(m))
     _write_html(out, title, parts)
-    lines = [f"# {title}", "", f"{m['n_frames']} frames. In percent, with 95 % intervals over frames."]
+    lines = [
+        f"# {title}",
+        "",
+        f"{frames_text(m['n_frames'])}. In percent, with 95 % intervals over frames.",
+        *_warnings_markdown(warned),
+    ]
     lines += ["", *_operating(m), "", *figures_markdown([evaluation])]
     for title, tables in (("Slices", slice_tables(m)), ("Things found", thing_tables(m))):
         lines += ["", f"## {title}"] if tables else []
@@ -97,16 +106,25 @@ def write_comparison(out: Path, evaluations: Sequence[Evaluation], differences: 
     )
     links = " · ".join(f'<a href="{escape(e.method)}/{HTML}">{escape(e.method)}</a>' for e in evaluations)
     shared = {k: v for k, v in m.items() if all(e.metrics.get(k) == v for e in evaluations)}
+    warned = _warnings_of(evaluations)
+    about = f"{frames_text(m['n_frames'])}; figures in percent, with 95 % intervals over frames"
     parts = [
-        _head(title, f"{m['n_frames']} frames; figures in percent, with 95 % intervals over frames"),
+        _head(title, about),
+        _warnings_html(warned),
         _facts({**shared, "n_frames": m["n_frames"]}),
         f"<section><p>Each method's own report: {links}</p>{rules}</section>",
-        section("Figures", figures_html(evaluations)),
+        section("Figures", figures_html(evaluations) + best_note(evaluations)),
         _plots(evaluations),
         _differences_html(first.method, differences),
     ]
     _write_html(out, title, parts)
-    lines = [f"# {title}", "", f"{m['n_frames']} frames. In percent, with 95 % intervals over frames.", ""]
+    lines = [
+        f"# {title}",
+        "",
+        f"{frames_text(m['n_frames'])}. In percent, with 95 % intervals over frames.",
+        *_warnings_markdown(warned),
+        "",
+    ]
     lines += figures_markdown(evaluations)
     if differences:
         lines += ["", f"Paired differences to {first.method} (bold: the interval leaves out 0):", ""]
@@ -167,14 +185,46 @@ def _code(text: str) -> str:
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 
+def _warnings(metrics: Mapping[str, Any]) -> list[str]:
+    """What to know before any figure is quoted."""
+    texts = []
+    if limit := metrics.get("limit"):
+        first = "frame" if limit == 1 else f"{limit} frames"
+        texts.append(f"Only the first {first}: not the set's figures.")
+    if metrics.get("undefined"):
+        texts.append(str(metrics["undefined"]))
+    return [*texts, *(metrics.get("notices") or ())]
+
+
+def _warnings_of(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
+    """The same of several methods: each text once, and whom it concerns unless that is all, or it says so."""
+    by_text: dict[str, list[str]] = {}
+    for e in evaluations:
+        for text in _warnings(e.metrics):
+            by_text.setdefault(text, []).append(e.method)
+    out = []
+    for text, names in by_text.items():
+        told = len(names) == len(evaluations) or all(f"method {name}" in text for name in names)
+        out.append((text, "" if told else ", ".join(names)))
+    return out
+
+
+def _warnings_html(warned: Sequence[tuple[str, str]]) -> str:
+    if not warned:
+        return ""
+    lines = (f"{escape(whose)}: {_code(text)}" if whose else _code(text) for text, whose in warned)
+    paragraphs = "".join(f'<p class="warn">{line}</p>' for line in lines)
+    return f"<section>{paragraphs}</section>"
+
+
+def _warnings_markdown(warned: Sequence[tuple[str, str]]) -> list[str]:
+    lines = [f"- **Note** ({whose}): {text}" if whose else f"- **Note**: {text}" for text, whose in warned]
+    return ["", *lines] if lines else []
+
+
 def _notes(metrics: Mapping[str, Any]) -> str:
     notes = [f"<p>{_code(text)}</p>" for text in _operating(metrics)]
-    if metrics.get("undefined"):
-        notes.append(f'<p class="warn">{escape(metrics["undefined"])}</p>')
     notes.append(f"<p>Figures marked <b>oracle</b>: {escape(_ORACLE.lower()[0] + _ORACLE[1:])}</p>")
-    if metrics.get("limit"):
-        notes.append(f'<p class="warn">Only the first {metrics["limit"]} frames: not the set\'s figures.</p>')
-    notes += [f'<p class="warn">{_code(text)}</p>' for text in metrics.get("notices") or ()]
     if metrics.get("unknown_classes"):
         names = ", ".join(metrics["unknown_classes"])
         notes.append(f"<p>Classes that the vocabulary lacks count as the unknown: {escape(names)}.</p>")

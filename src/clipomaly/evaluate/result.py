@@ -30,12 +30,22 @@ __all__ = [
     "ROWS",
     "SCHEMA",
     "Evaluation",
+    "frames_text",
     "load_evaluation",
     "save_evaluation",
 ]
 
 SCHEMA = 1
 METRICS, FRAMES, ROWS, THINGS = "metrics.json", "frames.csv", "rows.npz", "things.csv"
+
+
+def frames_text(n: int) -> str:
+    """How many frames, in words.
+
+    >>> frames_text(1), frames_text(2)
+    ('1 frame', '2 frames')
+    """
+    return f"{n} frame{'' if n == 1 else 's'}"
 
 
 @dataclass(frozen=True, eq=False)

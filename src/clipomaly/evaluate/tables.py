@@ -11,7 +11,9 @@ from clipomaly.evaluate.result import Evaluation
 from clipomaly.evaluate.slices import MEAN, SLICED
 
 __all__ = [
+    "CONTROL",
     "Table",
+    "best_note",
     "figures_html",
     "figures_markdown",
     "frames_table",
@@ -21,6 +23,8 @@ __all__ = [
     "thing_tables",
 ]
 
+CONTROL = "centre"
+"""The method that looks at no picture: it stands beside the others and takes no part in the comparison."""
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Heads, and rows of cells."""
 
@@ -83,12 +87,25 @@ def _tag(figure: Figure, evaluations: Sequence[Evaluation]) -> str:
 
 
 def _best(evaluations: Sequence[Evaluation], figure: Figure) -> set[str]:
-    """The methods with the best value, ties included; none where there is nothing to compare."""
-    values = {e.method: lookup(e.metrics, figure.key) for e in evaluations}
-    there = {name: v * figure.better for name, v in values.items() if v is not None}
-    if not figure.better or len(there) < 2:
+    """The methods with the best value as it is shown, ties included; none where there is nothing to compare.
+
+    The control takes no part: it would be the fastest, and without false alarms. Nor is a value best that all
+    of the others have too.
+    """
+    scale, digits = (100, 1) if figure.percent else (1, 3)
+    values = {e.method: lookup(e.metrics, figure.key) for e in evaluations if e.method != CONTROL}
+    there = {name: round(scale * v, digits) * figure.better for name, v in values.items() if v is not None}
+    if not figure.better or len(set(there.values())) < 2:
         return set()
     return {name for name, v in there.items() if v == max(there.values())}
+
+
+def best_note(evaluations: Sequence[Evaluation]) -> str:
+    """What bold means in a table of several methods."""
+    if sum(e.method != CONTROL for e in evaluations) < 2:
+        return ""
+    out = f"; the control, {CONTROL}, is left out" if any(e.method == CONTROL for e in evaluations) else ""
+    return f'<p class="soft">Bold: the best value, where the methods differ{out}.</p>'
 
 
 def figures_markdown(evaluations: Sequence[Evaluation]) -> list[str]:

@@ -121,7 +121,11 @@ def open_baselines(settings: Settings, vocabulary: Vocabulary, encoder: OpenEnco
                 f"{vocabulary.name}{f' ({reason})' if reason else ''}: run `clipomaly calibrate "
                 f"--method {method.name}`, give its file with --thresholds, or use --threshold otsu"
             )
-        notices = (f"no calibrated threshold for method {method.name}. Using otsu.",)
+        notices = (
+            f"no calibrated threshold for method {method.name}: run `clipomaly calibrate --method "
+            f"{method.name}` on frames without unknowns and give its file with --thresholds, or use "
+            "--threshold otsu. Using otsu, anew for each frame.",
+        )
     return Opened(method, provenance, notices)
 
 
