@@ -180,3 +180,56 @@ def test_the_store_tells_the_review_app_until_people_decide(
     catalogue.refresh()
     assert finding_row(catalogue.row(first))["label"] == named[0]["name"]
     assert finding_row(catalogue.row(second))["label"] == "wheel chock"
+
+
+def test_names_of_a_store_are_guesses_until_people_speak_for_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("lancedb", reason="needs the extra [store]")
+    pytest.importorskip("starlette", reason="needs the extra [review]")
+    from clipomaly.commands.run import StoredRun
+    from clipomaly.commands.stores import show_store
+    from clipomaly.commands.taxonomy import show_taxonomy
+    from clipomaly.review.desk import Desk
+    from clipomaly.review.names import NameDesk
+    from clipomaly.review.statistics import Statistics
+    from clipomaly.store.decisions import Decision, Decisions, decisions_url
+    from clipomaly.store.results import ResultStore
+    from clipomaly.store.synthetic import synthetic_store
+    from clipomaly.store.taxonomy import Rules, Taxonomy
+
+    folder = tmp_path / "store"
+    store = synthetic_store(folder, 60, width=16, centres=6)
+    kept: list[StoredRun] = store.runs()
+    monkeypatch.setattr(ResultStore, "runs", lambda self: kept)
+    decisions = Decisions.open(decisions_url(folder))
+
+    def shown() -> set[str]:
+        """The names' labels, alike on both pages and in both commands."""
+        desk = Desk(ResultStore.open(folder), decisions)
+        page = NameDesk(desk, ROAD).overview()
+        labels = {e["name"]: e["label"] for e in (*page["candidates"], *page["approved"])}
+        runs = {n["name"]: n["label"] for n in Statistics(desk).overview()["names"] if not n["unnamed"]}
+        assert runs == {n: labels[n] for n in runs}
+        show_store(str(folder), None, False)
+        told = capsys.readouterr().out
+        assert all(re.search(rf"^{re.escape(label)} +\d+ *$", told, re.M) for label in runs.values()), told
+        show_taxonomy(Taxonomy(ROAD, desk.catalogue, decisions), Rules(), None, None, False)
+        told = capsys.readouterr().out
+        assert all(re.search(rf"^{re.escape(label)} +(cand|appr)", told, re.M) for label in labels.values())
+        return set(runs.values())
+
+    plain = shown()
+    assert len(plain) >= 5
+    assert not [name for name in plain if name.endswith("?")]
+    kept[:] = [replace(run, names="guesses") for run in kept]
+    assert shown() == {f"{name}?" for name in plain}
+
+    catalogue = Desk(ResultStore.open(folder), decisions).catalogue
+    a, b, c, d, *_ = sorted(plain)
+    bears = {n: [i for i in catalogue.query() if catalogue.name_of(i) == n] for n in plain}
+    decisions.append(Decision("ada", "confirm", (bears[a][0],)))
+    decisions.append(Decision("ada", "rename", (bears[a][1],), name=b))
+    decisions.append(Decision("ada", "promote", name=c, data={"forced": True}))
+    decisions.append(Decision("ada", "reject", (bears[d][0],), reason="shadow"))
+    assert shown() == {a, b, c, *(f"{name}?" for name in plain - {a, b, c})}

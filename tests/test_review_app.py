@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +22,7 @@ pytest.importorskip("fastapi", reason="the extra [review] is not installed")
 from PIL import Image
 from starlette.testclient import TestClient
 
+from clipomaly.commands.stores import open_catalogue
 from clipomaly.review import pages
 from clipomaly.review.pictures import finding_color, mask_box
 from clipomaly.review.security import Policy
@@ -258,12 +260,15 @@ def test_a_region_is_split_shown_as_parts_and_made_whole_again(client: TestClien
             s["id"] for s in client.get(f"/api/findings/{part}/similar").json()["findings"]
         ]
     assert client.get(f"/api/findings/{finding}").json()["parts"] == parts
-    assert client.get("/api/statistics").json()["totals"]["findings"] == FINDINGS + 2
+    assert finding not in _states(client)
+    assert _states(client, "&status=split") == {finding: "split"}
+    _agree(client, folder, FINDINGS + 1)
     decide(client, "rename", [parts[0]], name="cone")
     decide(client, "reject", [parts[1]], who="bob", reason="shadow")
     assert {i: s for i, s in _states(client).items() if i in (*parts, finding)} == {
-        finding: "split", parts[0]: "confirmed", parts[1]: "rejected"
+        parts[0]: "confirmed", parts[1]: "rejected"
     }  # fmt: skip
+    _agree(client, folder, FINDINGS + 1)
     again = {"who": "eve", "finding": finding, "line": line}
     assert client.post("/api/split", json=again).status_code == 409
 
@@ -279,8 +284,45 @@ def test_a_region_is_split_shown_as_parts_and_made_whole_again(client: TestClien
     assert Decisions.open(decisions_url(folder)).count() == 5, "everything stays on record"
 
 
-def _states(client: TestClient) -> dict[str, str]:
-    return {f["id"]: f["status"] for f in client.get("/api/grid?limit=100").json()["findings"]}
+def _states(client: TestClient, more: str = "") -> dict[str, str]:
+    return {f["id"]: f["status"] for f in client.get(f"/api/grid?limit=100{more}").json()["findings"]}
+
+
+def _agree(client: TestClient, folder: Path, findings: int) -> None:
+    """Every page and the command count the same: a split finding's parts stand in its place."""
+    page = client.get("/api/statistics").json()
+    states = Counter(_states(client).values())
+    totals, groups = page["totals"], {k: sum(v) for k, v in page["histogram"]["groups"].items()}
+    assert totals["findings"] == sum(groups.values()) == states.total() == findings
+    assert [r["findings"] for r in page["runs"]] == [findings]
+    assert totals["rejected"] == groups["rejected"] == sum(page["reasons"].values()) == states["rejected"]
+    assert totals["confirmed"] == groups["confirmed"] == states["confirmed"]
+    assert totals["aside"] == groups["set aside"] == states["ignored"] + states["split"]
+    assert totals["decided"] == totals["confirmed"] + totals["rejected"] + totals["aside"]
+    counts = client.get("/api/queue").json()["counts"]
+    assert counts.pop("parted") == len(_states(client, "&status=split")) - states["split"]
+    assert counts == page["runs"][0]["status"] == {s: states[s] for s in counts}
+    taxonomy = client.get("/api/taxonomy").json()
+    evidence = {e["name"]: e["findings"] for e in (*taxonomy["candidates"], *taxonomy["known"])}
+    named = {n["name"]: n["findings"] for n in page["names"] if not n["unnamed"]}
+    assert named
+    assert named.items() <= evidence.items()
+    catalogue = open_catalogue(str(folder), None)
+    told = catalogue.counts()
+    assert {n["name"]: n["findings"] for n in page["names"]}.items() <= told["name"].items()
+    assert (told["status"], sum(told["run"].values())) == (counts, findings)
+    catalogue.decisions.close()
+
+
+def test_marked_without_parts_is_set_aside_and_not_turned_down(client: TestClient, folder: Path) -> None:
+    first, second, third, *_ = ids_of(client)
+    decide(client, "split", [first])
+    decide(client, "ignore", [second])
+    _agree(client, folder, FINDINGS)
+    groups = client.get("/api/statistics").json()["histogram"]["groups"]
+    assert (sum(groups["rejected"]), sum(groups["set aside"])) == (0, 2)
+    decide(client, "reject", [third], reason="shadow")
+    _agree(client, folder, FINDINGS)
 
 
 @pytest.mark.parametrize(
@@ -467,9 +509,10 @@ def test_figures_agree_with_the_store(client: TestClient) -> None:
     page = client.get("/api/statistics").json()
     assert page["totals"] == {
         "runs": 1, "frames": FINDINGS // 4, "findings": FINDINGS, "decided": 5, "confirmed": 3, "rejected": 2,
+        "aside": 0,
     }  # fmt: skip
     assert {k: sum(v) for k, v in page["histogram"]["groups"].items()} == {
-        "confirmed": 3, "turned down": 2, "open": FINDINGS - 5,
+        "confirmed": 3, "rejected": 2, "set aside": 0, "open": FINDINGS - 5,
     }  # fmt: skip
     assert page["reasons"] == {"reflection": 2}
     assert {r["who"]: r["kinds"] for r in page["reviewers"]} == {"ada": {"confirm": 1}, "bob": {"reject": 1}}

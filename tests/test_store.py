@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,55 @@ def test_what_is_missing_or_no_store_says_so(tmp_path: Path, store: ResultStore)
     with pytest.raises(StoreError, match="no vectors"):
         store.similar(np.ones(WIDTH, np.float32))
     assert store.findings(["nobody"]) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [
+        (PermissionError(13, "Permission denied"), "writing is not allowed there: choose another folder"),
+        (RuntimeError("lance error: LanceError(IO): Permission denied (os error 13)"), "not allowed there"),
+        (OSError(28, "No space left on device"), "the disk is full: free some space"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_one_line_with_the_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, fix: str
+) -> None:
+    """At each step that writes: making the folder, its tables, the run's row, and a frame's files."""
+    import lancedb
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    def told(act: Callable[[], object]) -> None:
+        with pytest.raises(StoreError, match=fix) as caught:
+            act()
+        assert str(caught.value).startswith(f"cannot write to {tmp_path}")
+        assert "rrno" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    if isinstance(error, OSError):
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "mkdir", fail)
+            told(lambda: ResultStore.open(tmp_path / "a", create=True))
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "is_file", fail)
+            told(lambda: ResultStore.open(tmp_path / "a", create=True))
+    with monkeypatch.context() as patched:
+        patched.setattr(lancedb.db.LanceDBConnection, "create_table", fail)
+        told(lambda: ResultStore.open(tmp_path / "b", create=True))
+    store = ResultStore.open(tmp_path / "c", create=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(lancedb.table.LanceTable, "add", fail)
+        told(lambda: store.add_run(a_run()))
+    run = store.add_run(a_run())
+    frame, findings = a_frame(run.id, "a/1", 1)
+    if isinstance(error, OSError):
+        with monkeypatch.context() as patched:
+            patched.setattr("os.replace", fail)
+            told(lambda: store.writer(run).write(frame, findings, {"thumbnails/ab/ab.jpg": b"x"}))
+    with monkeypatch.context() as patched:
+        patched.setattr(lancedb.table.LanceTable, "add", fail)
+        told(lambda: store.writer(run, batch=1).write(frame, findings))
 
 
 def test_rows_of_a_killed_writer_do_not_count(store: ResultStore) -> None:

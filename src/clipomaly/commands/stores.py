@@ -22,14 +22,16 @@ from clipomaly.export.annotations.changes import Change, read_changes
 from clipomaly.export.files import safe_path, whole_file, write_whole
 from clipomaly.export.masks import Rle, decode_rle, drawn_polygons
 from clipomaly.export.results import RESULTS, SCHEMA, to_line
-from clipomaly.records import UNNAMED, Region
+from clipomaly.records import UNNAMED, Region, shown_name
 from clipomaly.store.catalogue import Catalogue, FindingFilter
+from clipomaly.store.counting import guessed_names
 from clipomaly.store.decisions import Decision, Decisions, decisions_url
 from clipomaly.store.labels import LabelMap, read_labels
 from clipomaly.store.parts import part_id, part_of_number
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun, finding_id, frame_id
 from clipomaly.store.results import ResultStore
 from clipomaly.store.state import FindingState
+from clipomaly.vocabulary import normalise_name
 
 __all__ = [
     "changes_as_decisions",
@@ -100,6 +102,8 @@ def show_store(uri: str, decisions: str | None, as_json: bool) -> None:
     store = catalogue.store
     runs = store.runs()
     counts = catalogue.counts(names=10)
+    of_run = {r.id: catalogue.count(FindingFilter(run=r.id)) for r in runs}
+    guessed = guessed_names(catalogue)
     if as_json:
         rows = [
             {
@@ -110,7 +114,7 @@ def show_store(uri: str, decisions: str | None, as_json: bool) -> None:
                 "vocabulary": r.vocabulary,
                 "vocabulary_hash": r.vocabulary_hash,
                 "frames": r.frames,
-                "findings": r.findings,
+                "findings": of_run[r.id],
                 "source": list(r.source),
             }
             for r in runs
@@ -127,7 +131,7 @@ def show_store(uri: str, decisions: str | None, as_json: bool) -> None:
                 r.model,
                 f"{r.vocabulary} {r.vocabulary_hash[:6]}",
                 str(r.frames),
-                str(r.findings),
+                str(of_run[r.id]),
             )
             for r in runs
         ],
@@ -135,7 +139,8 @@ def show_store(uri: str, decisions: str | None, as_json: bool) -> None:
     print()
     print_table(("status", "findings"), [(s, str(n)) for s, n in counts["status"].items() if n])
     print()
-    print_table(("name", "findings"), [(s, str(n)) for s, n in counts["name"].items()])
+    named = [(shown_name(s, normalise_name(s) in guessed), str(n)) for s, n in counts["name"].items()]
+    print_table(("name", "findings"), named)
 
 
 def index_store(uri: str) -> None:

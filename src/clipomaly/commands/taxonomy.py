@@ -84,7 +84,7 @@ def _row(entry: NameEntry, rules: Rules) -> tuple[str, ...]:
         notes.append("ready" if not _unmet(entry, rules) else "; ".join(_unmet(entry, rules)))
     counts = (e.findings, e.frames, e.places, e.days, e.confirmed)
     return (
-        entry.name,
+        entry.shown,
         entry.status,
         *(str(n) if n else "" for n in counts),
         ", ".join(e.confirmers),

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from clipomaly.errors import FrameError, StoreError
 from clipomaly.review import pictures, wire
 from clipomaly.review.filters import read_filter, read_order
 from clipomaly.store.catalogue import Catalogue, FindingFilter
+from clipomaly.store.counting import standing
 from clipomaly.store.decisions import Decision, Decisions
 from clipomaly.store.parts import root_of
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun
 from clipomaly.store.results import ResultStore
+from clipomaly.store.state import STATUSES
 
 __all__ = ["Desk", "NotThere"]
 
@@ -135,15 +138,18 @@ class Desk:
             return [wire.finding_row(self.catalogue.row(i)) for i in kept]
 
     def counts(self, given: Given) -> dict[str, int]:
-        """How many findings of a view have each status, its own status filter aside."""
+        """How many findings of a view have each status, its own status filter aside.
+
+        `parted`: those beside them in whose place their parts are counted.
+        """
         self._asked = time.monotonic()
         with self.turn:
-            mask = self.catalogue.mask(read_filter(given, status=False))
-            return self._by_status(mask)
+            where = read_filter(given, status=False)
+            every = self.catalogue.mask(replace(where, status=STATUSES))
+            counted = every & standing(self.catalogue)
+            return {**self._by_status(counted), "parted": int(every.sum() - counted.sum())}
 
     def _by_status(self, mask: np.ndarray) -> dict[str, int]:
-        from clipomaly.store.state import STATUSES
-
         numbers = np.bincount(self.catalogue.status[mask], minlength=len(STATUSES))
         return {status: int(n) for status, n in zip(STATUSES, numbers, strict=True)}
 

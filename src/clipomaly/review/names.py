@@ -66,6 +66,7 @@ class NameDesk:
         e = entry.evidence
         return {
             "name": entry.name,
+            "label": entry.shown,
             "color": list(finding_color(entry.name)),
             "aliases": list(entry.aliases),
             "findings": e.findings,

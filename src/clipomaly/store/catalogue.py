@@ -19,6 +19,7 @@ from jaxtyping import Bool, Integer
 from clipomaly.errors import ConfigError
 from clipomaly.records import UNNAMED, names_are_guesses
 from clipomaly.store.columns import Texts, flat, numbers, pictures_of, places_of, top
+from clipomaly.store.counting import bearing, standing
 from clipomaly.store.decisions import Decisions
 from clipomaly.store.filters import FindingFilter
 from clipomaly.store.parts import part_id, part_record, root_of
@@ -122,6 +123,7 @@ class Catalogue:
         self.assignee = Texts([""] * len(self.ids))
         self._row = None
         self._found, self._roots, self._parts = len(self.ids), np.zeros(0, np.intp), {}
+        self.parted: np.ndarray = np.zeros(len(self.ids), bool)
         self._place_clusters()
 
     def _take_decisions(self) -> None:
@@ -201,6 +203,8 @@ class Catalogue:
             merged = self.decisions.merged_names()
             names = [self.found_name.words[c] for c in self.found_name.codes[n:]]
             self.name.codes[n:] = [self.name.code(merged.get(name, name)) for name in names]
+        self.parted = np.zeros(len(self.ids), bool)
+        self.parted[self.rows(sorted({key.rpartition("-s")[0] for key in wanted}))] = True
         self._place_clusters()
         return True
 
@@ -247,7 +251,10 @@ class Catalogue:
     def guesses(self, finding: str) -> bool:
         """Whether the names that its run gave are guesses, as the model's folder said."""
         [row] = self.rows([finding])
-        run = self.run.words[self.run.codes[row]]
+        return self.run_guesses(self.run.words[self.run.codes[row]])
+
+    def run_guesses(self, run: str) -> bool:
+        """Whether the names that this run gave are guesses."""
         if run not in self._names:
             self._names = {one.id: one.names for one in self.store.runs()}
         return names_are_guesses({"names": self._names.get(run)})
@@ -363,19 +370,21 @@ class Catalogue:
             return int(self.mask(where).sum())
 
     def counts(self, where: FindingFilter | None = None, names: int = 50) -> dict[str, dict[str, int]]:
-        """How many there are by status, name (the most frequent), run, camera and place."""
+        """How many there are by status, run, camera, place, and the most frequent names that they bear."""
         with self._lock:
             mask = self.mask(where)
             by_status = np.bincount(self.status[mask], minlength=len(STATUSES))
             out = {"status": {s: int(n) for s, n in zip(STATUSES, by_status, strict=True)}}
-            for key in ("name", "run", "camera", "place"):
+            out["name"] = top(self.name, mask & bearing(self), names)
+            for key in ("run", "camera", "place"):
                 out[key] = top(getattr(self, key), mask, names)
             return out
 
     def mask(self, where: FindingFilter | None) -> Bool[np.ndarray, " n"]:
-        """Which rows meet the filter."""
+        """Which rows meet the filter; what was split only where its status, or itself, is asked for."""
         f = where or FindingFilter()
-        keep = np.ones(len(self.ids), bool)
+        whole = "split" in f.statuses or f.ids is not None
+        keep = np.ones(len(self.ids), bool) if whole else standing(self)
         if f.run is not None:
             keep &= self.run.equal(f.run)
         if f.statuses:

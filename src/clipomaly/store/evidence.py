@@ -1,9 +1,10 @@
-"""What speaks for a name: counted over the findings that bear it now, those turned down left out.
+"""What speaks for a name: counted over the findings that bear it now (`counting.py`).
 
 frames     distinct pictures (the same picture in two runs is one)
 places     distinct `StoredFrame.place`
 days       distinct days (UTC) of those with a time
 sources    where the name came from: dictionary, tags, human …
+guessed    whether only models which guess have given it
 confirmed  the same counts over findings that people confirmed under this name, and who they were
 """
 
@@ -18,12 +19,12 @@ from jaxtyping import Bool
 
 from clipomaly.records import UNNAMED
 from clipomaly.store.catalogue import Catalogue
+from clipomaly.store.counting import bearing, guessed_names
 from clipomaly.store.state import STATUSES
 from clipomaly.vocabulary import normalise_name
 
 __all__ = ["Evidence", "gather_evidence"]
 
-_TURNED_DOWN = ("rejected", "ignored", "split")
 _DAY = 86_400.0
 
 
@@ -42,6 +43,8 @@ class Evidence:
     confirmed_places: int = 0
     confirmed_days: int = 0
     confirmers: tuple[str, ...] = ()
+    guessed: bool = False
+    """Shown with a question mark."""
 
 
 def gather_evidence(catalogue: Catalogue) -> dict[str, Evidence]:
@@ -50,7 +53,7 @@ def gather_evidence(catalogue: Catalogue) -> dict[str, Evidence]:
     words = [normalise_name(w) for w in c.name.words]
     index = {w: i for i, w in enumerate(dict.fromkeys(words))}
     names = np.array([index[w] for w in words], np.int64)[c.name.codes] if words else np.zeros(0, np.int64)
-    counted = ~np.isin(c.status, [STATUSES.index(s) for s in _TURNED_DOWN])
+    counted = bearing(c)
     confirmed = c.status == STATUSES.index("confirmed")
     days = np.nan_to_num(np.floor(c.time / _DAY), nan=-1).astype(np.int64)
     days -= days.min() if len(days) else 0
@@ -72,6 +75,7 @@ def gather_evidence(catalogue: Catalogue) -> dict[str, Evidence]:
     sure_places = distinct(c.place.codes.astype(np.int64), confirmed & has_place)
     sure_days = distinct(days, confirmed & has_day)
     sources, people = _sources_and_people(c, names, counted, confirmed)
+    guessed = guessed_names(c)
     out = {}
     for word, i in index.items():
         if word != UNNAMED and all_[i]:
@@ -79,7 +83,7 @@ def gather_evidence(catalogue: Catalogue) -> dict[str, Evidence]:
                 int(all_[i]), int(all_frames[i]), int(places[i]), int(on_days[i]),
                 tuple(sorted(sources[i])),
                 int(sure[i]), int(sure_frames[i]), int(sure_places[i]), int(sure_days[i]),
-                tuple(sorted(people[i])),
+                tuple(sorted(people[i])), word in guessed,
             )  # fmt: skip
     return out
 

@@ -13,7 +13,7 @@ from typing import Any
 from clipomaly.errors import OutputError, StoreError
 from clipomaly.export.files import write_whole
 
-__all__ = ["StoreFiles", "brief", "local_folder", "store_address"]
+__all__ = ["StoreFiles", "brief", "local_folder", "not_written", "store_address"]
 
 _KEY = re.compile(r"[a-z0-9_-]+(/[a-z0-9_-]+)*\.[a-z0-9]+")
 _HALF = re.compile(r"(s3|gs|az|abfss?|file):/?[^/]")
@@ -53,7 +53,7 @@ def brief(error: BaseException) -> str:
     >>> brief(OSError("… <Code>NoSuchBucket</Code><Message>The bucket does not exist</Message> …"))
     'NoSuchBucket: The bucket does not exist'
     """
-    text = " ".join(str(error).split())
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
     code = re.search(r"<Code>(.*?)</Code>(?:\s*<Message>(.*?)</Message>)?", text)
     if code is not None:
         return f"{code[1]}: {code[2]}" if code[2] else code[1]
@@ -61,6 +61,38 @@ def brief(error: BaseException) -> str:
         if told.casefold() in text.casefold():
             return f"no such kind of address: {text[:200]}" if told.startswith("No ") else told
     return text[:200]
+
+
+_FIXES = (
+    (
+        ("Permission denied", "Operation not permitted", "Read-only file system"),
+        "writing is not allowed there: choose another folder or change its permissions",
+    ),
+    (
+        ("No space left", "Disk quota", "quota exceeded"),
+        "the disk is full: free some space, then run again; finished frames stay",
+    ),
+    (
+        ("Not a directory", "File exists", "Is a directory"),
+        "a file stands where a folder is needed: choose another folder",
+    ),
+)
+
+
+def not_written(place: str, error: BaseException) -> StoreError:
+    """One line that says what to do.
+
+    >>> print(not_written("findings", PermissionError(13, "Permission denied", "findings")))
+    cannot write to findings: writing is not allowed there: choose another folder or change its permissions
+    """
+    text = str(error)
+    for signs, fix in _FIXES:
+        if "://" not in place and any(sign.casefold() in text.casefold() for sign in signs):
+            return StoreError(f"cannot write to {place}: {fix}")
+    return StoreError(
+        f"cannot write to {place} ({brief(error)}): check its disk and rights, then run again; "
+        "finished frames stay"
+    )
 
 
 class StoreFiles:

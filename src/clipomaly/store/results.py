@@ -21,7 +21,7 @@ from jaxtyping import Float, UInt8
 
 from clipomaly._version import __version__
 from clipomaly.errors import FrameError, MissingExtra, StoreError
-from clipomaly.store.files import StoreFiles, brief, local_folder, store_address
+from clipomaly.store.files import StoreFiles, brief, local_folder, not_written, store_address
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun
 from clipomaly.store.rows import finding_of, frame_of, run_of, run_table, vectors_of
 from clipomaly.store.schema import META, SCHEMA_VERSION, TABLES, migrate, vector_schema
@@ -91,14 +91,17 @@ class ResultStore:
         except ImportError as error:
             raise MissingExtra("lancedb", "store", "keeping results in a store") from error
         place, path = store_address(uri), local_folder(uri)
-        if path is not None:
-            if path.is_file():
-                raise StoreError(f"{place} is a file: a store is a folder")
-            if not create and not path.is_dir():  # connecting would make it
-                raise StoreError(f"{uri} holds no store: fill one with `clipomaly run SOURCE --store {uri}`")
         try:
+            if path is not None:
+                if path.is_file():
+                    raise StoreError(f"{place} is a file: a store is a folder")
+                if not create and not path.is_dir():  # connecting would make it
+                    told = f"{uri} holds no store: fill one with `clipomaly run SOURCE --store {uri}`"
+                    raise StoreError(told)
             database = lancedb.connect(place, read_consistency_interval=timedelta(0))
         except (OSError, ValueError, RuntimeError) as error:
+            if create and path is not None and isinstance(error, OSError):
+                raise not_written(place, error) from error
             what = "the folder and its rights" if path is not None else "the address, its keys and endpoint"
             raise StoreError(f"{place} cannot be opened ({brief(error)}): check {what}") from error
         return cls(place, database)
@@ -121,7 +124,7 @@ class ResultStore:
             self._ensure(name, TABLES[name])
         if self.schema_version() is None:
             row = {"key": ["schema", "made_by"], "value": [str(SCHEMA_VERSION), f"clipomaly {__version__}"]}
-            self.table("meta").add(pa.table(row, schema=META))
+            self._add("meta", pa.table(row, schema=META))
 
     def _ensure(self, name: str, schema: pa.Schema) -> Any:
         """The table, made if missing; two writers may try at once."""
@@ -130,10 +133,16 @@ class ResultStore:
         except StoreError:
             try:
                 self._database.create_table(name, schema=schema)
-            except (OSError, ValueError, RuntimeError):
+            except (OSError, ValueError, RuntimeError) as error:
                 if name not in self._names():
-                    raise
+                    raise not_written(self.uri, error) from error
             return self.table(name)
+
+    def _add(self, name: str, rows: pa.Table) -> None:
+        try:
+            self.table(name).add(rows)
+        except (OSError, RuntimeError) as error:
+            raise not_written(self.uri, error) from error
 
     def table(self, name: str) -> Any:
         """A Lance table, for those who want columns; always the latest version."""
@@ -165,7 +174,7 @@ class ResultStore:
         have = [r for r in self.runs() if r.id == run.id]
         if have:
             return have[0]
-        self.table("runs").add(run_table(run))
+        self._add("runs", run_table(run))
         return run
 
     def runs(self) -> list[StoredRun]:

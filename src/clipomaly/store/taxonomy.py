@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from clipomaly.errors import ConfigError, StoreError, VocabularyError
+from clipomaly.records import shown_name
 from clipomaly.store.catalogue import Catalogue
 from clipomaly.store.decisions import NAME_KINDS, Decision, Decisions
 from clipomaly.store.evidence import Evidence, gather_evidence
@@ -101,6 +102,15 @@ class NameEntry:
     by: str = ""
     at: float | None = None
     forced: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The name as people see it; a known class is no guess.
+
+        >>> NameEntry("ipod", "candidate", Evidence(guessed=True)).shown
+        'ipod?'
+        """
+        return shown_name(self.name, self.evidence.guessed and self.status not in ("known", "approved"))
 
 
 class Taxonomy:

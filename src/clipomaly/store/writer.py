@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clipomaly.errors import OutputError, StoreError
-from clipomaly.store.files import brief
+from clipomaly.store.files import not_written
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun
 from clipomaly.store.rows import finding_table, frame_table, vector_table
 
@@ -77,7 +77,8 @@ class StoreWriter:
             for key, data in (files or {}).items():
                 self.store.files.write(key, data)
         except OutputError as error:
-            raise StoreError(str(error)) from error
+            cause = error.__cause__ if self.store.files.folder is not None else None
+            raise (StoreError(str(error)) if cause is None else not_written(self.store.uri, cause)) from error
         self._waiting.append((frame, findings))
         self._names.add(frame.name)
         if len(self._waiting) >= self._batch or time.monotonic() - self._last >= self._seconds:
@@ -100,10 +101,7 @@ class StoreWriter:
                 self.store.table("findings").add(finding_table(findings, self.attempt))
             self.store.table("frames").add(frame_table(frames, self.attempt))
         except (OSError, RuntimeError) as error:
-            raise StoreError(
-                f"cannot write to {self.store.uri} ({brief(error)}): check its disk "
-                "and rights, then run again; finished frames stay"
-            ) from error
+            raise not_written(self.store.uri, error) from error
         done = [frame.name for frame in frames]
         self.finished.update(done)
         self._waiting.clear()

@@ -150,13 +150,13 @@ addEventListener("keydown", (event) => {
 });
 
 // --- progress: how many of the findings that the filters leave are decided
-export function showCounts(counts) {
+export function showCounts({ parted, ...counts }) {
   const all = Object.values(counts).reduce((a, b) => a + b, 0), open = (counts.open ?? 0) + (counts.assigned ?? 0);
   $("progress").hidden = false;
   $("progress").querySelector("i").style.width = `${all ? (100 * (all - open)) / all : 0}%`;
   const text = `${number(all - open)} of ${number(all)} decided, ${number(open)} open`;
   if ($("counts").textContent !== text) $("counts").textContent = text;
-  $("counts").title = Object.entries(counts).map(([k, v]) => `${number(v)} ${k}`).join(", ");
+  $("counts").title = "Of these filters without a status: " + Object.entries(counts).map(([k, v]) => `${number(v)} ${k}`).join(", ") + (parted ? `; ${number(parted)} more in whose place their parts are counted` : "");
 }
 
 // --- live changes: asked for every two seconds while the page is seen

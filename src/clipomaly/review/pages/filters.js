@@ -15,10 +15,10 @@ export function readFilters() {
   return out;
 }
 
-// How many findings the view holds, by the counts of all statuses.
-export function totalOf(counts) {
+// How many findings the view holds, by the counts of all statuses; what was split is there where it is asked for.
+export function totalOf({ parted, ...counts }) {
   const wanted = readFilters().get("status")?.split(",") ?? Object.keys(counts);
-  return wanted.reduce((sum, status) => sum + (counts[status] ?? 0), 0);
+  return wanted.reduce((sum, status) => sum + (counts[status] ?? 0), 0) + (readFilters().has("status") && wanted.includes("split") ? parted : 0);
 }
 
 // Runs by their number, the oldest first; one that came after the page was opened has none yet.
@@ -96,6 +96,6 @@ export function filterBar(facets, onChange) {
   return {
     change: (name, value) => { change(name, value); sync(); }, clear,
     focus: () => { drawer.hidden = false; toggle.setAttribute("aria-expanded", "true"); drawer.querySelector("[name=text]").focus(); },
-    total: (n) => { const text = plural(n, "finding"); if (total.textContent !== text) total.textContent = text; },
+    total: (n) => { const text = `${plural(n, "finding")} ${n === 1 ? "matches" : "match"} these filters`; if (total.textContent !== text) total.textContent = text; },
   };
 }

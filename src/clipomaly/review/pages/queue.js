@@ -40,7 +40,13 @@ async function load(reset) {
 }
 
 // The header and the line beside the filters tell the same moment.
-function count(counts) { showCounts(counts); total = totalOf(counts); every = Object.values(counts).reduce((a, b) => a + b, 0); bar.total(total); }
+function count(counts) { showCounts(counts); total = totalOf(counts); every = Object.values({ ...counts, parted: 0 }).reduce((a, b) => a + b, 0); bar.total(total); place(); }
+// The list keeps what has left the view since it was opened, so that one can go back to it.
+function place() {
+  if (!current) return;
+  const run = runs(current.run.id), left = ids.filter((id) => gone.has(id)).length, all = Math.max(total + left, ids.length);
+  $("place").textContent = `${number(at + 1)} of ${number(all)} in this list${left ? ` (${number(left)} no longer ${left === 1 ? "matches" : "match"})` : ""} · ${current.frame.title.split("/").pop()}${run ? ` · ${run}` : ""}`;
+}
 
 const taken = (id) => Object.entries(looking).some(([who, finding]) => finding === id && who !== reviewer());
 function seek(from, step) {
@@ -92,8 +98,7 @@ function draw(f) {
   const kin = (id, title) => make("button", { type: "button", on: { click: () => jump(id) } }, title);
   $("family").hidden = !(f.part_of || f.parts.length);
   $("family").replaceChildren(...(f.part_of ? ["A part of ", kin(f.part_of, "the region as found")] : []), ...(f.parts.length ? [`Split into ${plural(f.parts.length, "part")}: `, ...f.parts.map((id, i) => kin(id, `part ${i + 1}`))] : []));
-  const run = runs(f.run.id);
-  $("place").textContent = `${number(at + 1)} of ${number(Math.max(total, ids.length))} · ${f.frame.title.split("/").pop()}${run ? ` · ${run}` : ""}`;
+  place();
   $("place").title = f.frame.title;
   $("candidates").replaceChildren(f.candidates.length ? make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Name"), make("th", { scope: "col" }, "From"), make("th", { scope: "col", class: "num" }, "Score"), make("th", { scope: "col" }, make("span", { class: "hidden" }, "Take")))),
     make("tbody", {}, f.candidates.map((c, i) => make("tr", { class: c.name === f.name ? "chosen" : null }, make("td", {}, c.name), make("td", { class: "soft" }, c.source), make("td", { class: "num" }, small(c.score, 3)),

@@ -29,7 +29,7 @@ function reject(row) {
     make("option", { value: "" }, "Reject…"), ...REASONS.map(([value, text]) => make("option", { value }, text)));
 }
 const view = (name) => `/grid?${new URLSearchParams({ status: "any", name })}`;
-const named = (e) => make("th", { scope: "row", class: "name" }, swatch(e.color), make("a", { href: view(e.name) }, e.name), e.aliases.length ? make("small", { class: "soft" }, ` also ${e.aliases.join(", ")}`) : null);
+const named = (e) => make("th", { scope: "row", class: "name" }, swatch(e.color), make("a", { href: view(e.name), title: e.label === e.name ? null : "The model's guess: nobody has confirmed it" }, e.label), e.aliases.length ? make("small", { class: "soft" }, ` also ${e.aliases.join(", ")}`) : null);
 const cell = (value, more = "") => make("td", { class: `num ${more}` }, value);
 function table(head, rows, empty) {
   if (!rows.length) return make("p", { class: "soft" }, empty);
