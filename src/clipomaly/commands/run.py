@@ -96,7 +96,9 @@ def run_into_store(
     try:
         with (
             store.writer(run) as writer,
-            Progress(*columns, console=console, transient=True) as progress,
+            Progress(
+                *columns, console=console, transient=True, disable=not console.is_interactive
+            ) as progress,
         ):
             outcome.there = len(writer.finished)
             task = progress.add_task("", total=total, completed=outcome.there)

@@ -123,7 +123,7 @@ def _progress(
     """A bar where the number of frames is known, a counter where videos hide it."""
     known = all(item.kind != "video" for item in items)
     columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
         task = progress.add_task("", total=len(items[:limit]) if known else None, completed=done)
         yield lambda: progress.advance(task)
 

@@ -31,7 +31,7 @@ def run_render(settings: PackSettings, frames: int, out: Path, jobs: int | None)
     """Render what the folder lacks, with a bar."""
     console = Console(stderr=True)
     columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
         task = progress.add_task("", total=frames)
         made = render_pack(settings, frames, out, jobs, report=lambda _: progress.advance(task))
     console.print(f"{made} frame{'' if made == 1 else 's'} rendered, {frames} in {out}", highlight=False)

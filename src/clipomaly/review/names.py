@@ -131,7 +131,7 @@ def _rules_text(rules: Rules) -> str:
 def _lacks(rules: Rules, evidence: Evidence) -> str:
     """What is missing, short.
 
-    >>> _lacks(Rules(min_frames=3), Evidence(confirmed_frames=1, confirmers=("ada",)))
+    >>> _lacks(Rules(min_frames=3), Evidence(confirmed=1, confirmed_frames=1, confirmers=("ada",)))
     '1 of 3 frames'
     >>> _lacks(Rules(), Evidence())
     'not confirmed'
