@@ -209,7 +209,13 @@ def test_a_whole_review(visit: Any, served: tuple[str, Path], tmp_path: Path) ->
     assert states[shadow].reason == "shadow"
     assert states[named].name == "cargo skid"
     assert states[ignored].comments[0][2] == "wet ground"
-    assert re.match(r"3 of \d+ decided", page.inner_text("#counts"))
+    decided, all_, open_ = map(
+        int, re.fullmatch(r"(\d+) of (\d+) decided, (\d+) open", page.inner_text("#counts")).groups()
+    )
+    assert (decided, all_) == (3, open_ + 3)
+    assert page.inner_text(".total") == f"{open_} findings match these filters"
+    place = page.inner_text("#place")
+    assert re.match(rf"\d+ of {all_} in this list \(3 no longer match\) · ", place), place
     assert page.get_attribute("#counts", "aria-live") == "polite"
     ada.press("?")
     page.wait_for_selector("#help[open]")
