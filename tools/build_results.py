@@ -49,9 +49,9 @@ INTRO = """# Results
 Made by `tools/build_results.py` from the evaluations in `docs/results/` (`clipomaly evaluate`; see
 [evaluation](evaluation.md)). Figures are in percent; in brackets the 95 % interval over frames. *Oracle*: the
 threshold was picked on these very frames, as the published evaluation does it. *Own mask*: the method's own
-threshold, which saw no labels. Seconds a frame are wall time, mostly of a machine that was busy with other work: read
-them as ratios. The control `centre` scores nearness to the image's centre: a method that does
-not beat it has learnt nothing.
+threshold, which saw no labels. Seconds a frame are wall time, mostly of a machine that was busy with other
+work: read them as ratios. The control `centre` scores nearness to the image's centre: a method that does not
+beat it has learnt nothing.
 """
 
 

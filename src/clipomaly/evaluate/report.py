@@ -14,9 +14,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from clipomaly.errors import install_hint
 from clipomaly.evaluate.compare import Difference
 from clipomaly.evaluate.html import section, table
-from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg
+from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg, plots_available
 from clipomaly.evaluate.result import Evaluation, frames_text
 from clipomaly.evaluate.shown import NAMES_HEAD, Picture, frames_html, names_html, names_rows
 from clipomaly.evaluate.tables import (
@@ -232,6 +233,10 @@ def _notes(metrics: Mapping[str, Any]) -> str:
 
 
 def _plots(evaluations: Sequence[Evaluation]) -> str:
+    if not plots_available():
+        return (
+            f'<section><p class="soft">Plots need matplotlib: {_code(install_hint("report"))}</p></section>'
+        )
     parts = []
     curves = curves_svg(evaluations)
     if curves:
@@ -271,7 +276,7 @@ def _differences_html(first: str, differences: Sequence[Difference]) -> str:
         d for d in differences if d.figure.key in ("ap", "fpr95", "oracle.f1_star", "naming_top1_synonym")
     ]
     plot = ""
-    if shown:
+    if shown and plots_available():
         bars = [
             (f"{d.method}: {d.figure.title}", 100 * d.value, (100 * d.interval.low, 100 * d.interval.high))
             for d in shown
