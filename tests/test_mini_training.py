@@ -21,11 +21,12 @@ from clipomaly.errors import ConfigError, DataError
 from clipomaly.training.mini.folder import write_folder
 from clipomaly.training.mini.joint import JointRecipe, Objective, known_words, make_batch, train_joint
 from clipomaly.training.mini.look import average_precision
+from clipomaly.training.mini.material import Material
 from clipomaly.training.mini.names import KNOWN, TEMPLATES, Lexicon, anchor_vectors, fill
 from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, IGNORE, LABELS, OUTLIER, allowed, rough_mask
 from clipomaly.training.mini.photos import PhotoRecipe, Photos, train_trunk
 from clipomaly.training.mini.run import main, read_recipe
-from clipomaly.training.mini.scenes import Material, SceneMaker
+from clipomaly.training.mini.scenes import SceneMaker
 from clipomaly.training.mini.text import train_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -333,6 +334,39 @@ def test_a_pack_keeps_finished_sections(monkeypatch: pytest.MonkeyPatch, tmp_pat
     with np.load(done) as file:
         at = file["drive_labels_at"]
         assert (module.decode(file["drive_labels"][at[0] : at[1]], True) == 3).all()
+
+
+def test_portraits_of_rendered_things_are_tiles_and_pasted_things_with_their_names(
+    material: Material, tmp_path: Path
+) -> None:
+    from clipomaly.training.mini import scenes
+    from clipomaly.training.mini.names import WordNet
+
+    outline = np.zeros((32, 32), np.uint8)
+    outline[8:24, 8:24] = 255
+    for folder, suffix, pixels in (
+        ("images", "jpg", np.full((32, 32, 3), (0, 0, 250), np.uint8)),
+        ("masks", "png", outline),
+    ):
+        path = tmp_path / "road" / folder / "armchair" / f"a.{suffix}"
+        path.parent.mkdir(parents=True)
+        cv2.imwrite(str(path), pixels)
+    more = material.with_portraits(tmp_path, WordNet({}, {}, {}))
+    assert more.words[-1] == ["armchair"]
+    assert not more.pasted[-1]
+    cutout, mask, of = more.cutouts[-1]
+    assert cutout.shape == (20, 20, 3)
+    assert (mask.sum(), of) == (256, len(more.words) - 1)
+    rng, maker = np.random.default_rng(0), SceneMaker(more)
+    tiles = [maker.tile(64, rng) for _ in range(200)]
+    shown = [(image, label) for image, label, c in tiles if c == of]
+    assert 0.2 < len(shown) / 200 < 2 * scenes.PORTRAITS
+    for image, label in shown:
+        assert image[..., 0].mean() > 200
+        assert set(np.unique(label)) <= {IGNORE, OUTLIER}
+        assert 0.15 < (label == OUTLIER).mean() < 0.75
+    with pytest.raises(DataError, match="world portraits"):
+        material.with_portraits(tmp_path / "nothing", WordNet({}, {}, {}))
 
 
 def test_rendered_scenes_bring_aprons_names_and_their_own_terms(

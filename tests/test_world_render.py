@@ -242,6 +242,37 @@ def test_a_pack_is_complete_resumes_and_repeats(tmp_path: Path, monkeypatch: pyt
     assert image.shape == (54, 96, 3)
 
 
+def test_portraits_show_the_unknown_thing_with_its_outline_and_go_on_after_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from clipomaly.errors import OutputError
+    from clipomaly.world.portraits import render_portraits
+
+    monkeypatch.setitem(pack.DOMAINS, "road", lambda *_: simple_scene())
+    monkeypatch.setitem(render.LOOKS, "fast", Look(2, 2, 128, 0.1))
+    settings = pack.PackSettings("road", "train", seed=4, look="fast", size=(48, 48), stereo=False)
+    out, told = tmp_path / "portraits", list[int]()
+    made = render_portraits(settings, 2, 6, out, jobs=1, report=told.append)
+    pictures = sorted((out / "images" / "ball").glob("*.jpg"))
+    assert made == sum(told) == len(pictures) >= 6
+    for path in pictures:
+        picture = cv2.imread(str(path)).astype(float)
+        mask = cv2.imread(str(out / "masks" / "ball" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
+        assert picture.shape[:2] == mask.shape == (48, 48)
+        y, x = np.nonzero(mask == 255)
+        # A ball of 1.2 m that is looked at: in the middle, round, and yellow, unlike the plane.
+        assert abs(y.mean() - 23.5) < 6
+        assert abs(x.mean() - 23.5) < 6
+        yellow = picture[..., 2] - picture[..., 0]
+        assert yellow[mask == 255].mean() > yellow[mask == 0].mean() + 20
+    kept = {p: p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
+    (out / "done" / "00001.json").unlink()
+    assert render_portraits(settings, 2, 6, out, jobs=1) == told[1]
+    assert {p: p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()} == kept
+    with pytest.raises(OutputError, match="other settings"):
+        render_portraits(settings, 2, 5, out, jobs=1)
+
+
 @pytest.mark.slow
 def test_a_frame_of_the_bundled_pack_is_rendered_again_to_the_same_labels() -> None:
     from clipomaly.world.frame import exact_truth

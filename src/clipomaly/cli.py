@@ -516,8 +516,9 @@ def train_mini(
 ) -> None:
     """Train the embedded model from nothing; a stopped run goes on with the same line.
 
-    The recipe names two folders made before: `scenes` by `clipomaly world render --split train`, `roads` by
-    `python -m clipomaly.training.mini.roads`. docs/training.md has all commands in order.
+    The recipe names folders made before: `scenes` by `clipomaly world render --split train`, `portraits` by
+    `clipomaly world portraits`, `roads` by `python -m clipomaly.training.mini.roads`. docs/training.md has
+    all commands in order.
 
     Example: clipomaly train mini --recipe recipes/mini-cpu.toml --data shared --out mini-run
     """
@@ -733,6 +734,31 @@ def world_render(
         unknowns,
     )
     run_render(settings, frames, out, jobs)
+
+
+@world_app.command("portraits")
+def world_portraits(
+    domain: Annotated[Literal["road", "apron"], typer.Option(help="What kind of scenes.")],
+    scenes: Annotated[int, typer.Option(min=1, help="How many scenes.")],
+    out: Out,
+    split: Annotated[Literal["train", "test"], typer.Option(help="The splits share no build.")] = "train",
+    seed: Annotated[int, typer.Option(help="Same seed, same portraits.")] = 0,
+    views: Annotated[int, typer.Option(min=1, help="From how many sides each thing is tried.")] = 10,
+    side: Annotated[int, typer.Option(min=16, help="Width and height in pixels.")] = 128,
+    jobs: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
+) -> None:
+    """Render close views of unknown things where they lie, a folder a name, with their outlines.
+
+    They teach names: `train mini` takes them by its recipe's `portraits`, `train known` by `--photos
+    OUT/images`. A stopped run goes on with the same line. Needs the extra `world`.
+
+    Example: clipomaly world portraits --domain road --scenes 200 --seed 9 --out portraits/road
+    """
+    from clipomaly.commands.world import run_portraits
+    from clipomaly.world.pack import PackSettings
+
+    settings = PackSettings(domain, split, seed, look="fast", stereo=False, size=(side, side))
+    run_portraits(settings, scenes, views, out, jobs)
 
 
 @world_app.command("sheet")

@@ -10,9 +10,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from clipomaly.commands.listing import print_rows
 from clipomaly.errors import ConfigError, DataError
 from clipomaly.world.pack import PackSettings, render_pack
+from clipomaly.world.portraits import render_portraits
 from clipomaly.world.sheet import contact_sheet, pack_table, picture_sheet
 
-__all__ = ["parse_size", "run_render", "run_sheet"]
+__all__ = ["parse_size", "run_portraits", "run_render", "run_sheet"]
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -30,11 +31,25 @@ def parse_size(text: str) -> tuple[int, int]:
 def run_render(settings: PackSettings, frames: int, out: Path, jobs: int | None) -> None:
     """Render what the folder lacks, with a bar."""
     console = Console(stderr=True)
-    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_interactive) as progress:
+    with _bar("frames", console) as progress:
         task = progress.add_task("", total=frames)
         made = render_pack(settings, frames, out, jobs, report=lambda _: progress.advance(task))
     console.print(f"{made} frame{'' if made == 1 else 's'} rendered, {frames} in {out}", highlight=False)
+
+
+def run_portraits(settings: PackSettings, scenes: int, views: int, out: Path, jobs: int | None) -> None:
+    """Shoot what the folder lacks, with a bar."""
+    console = Console(stderr=True)
+    with _bar("scenes", console) as progress:
+        task = progress.add_task("", total=scenes)
+        made = render_portraits(settings, scenes, views, out, jobs, report=lambda _: progress.advance(task))
+    names = [p for p in (out / "images").glob("*") if p.is_dir()]
+    console.print(f"{made} portraits made; {out} shows {len(names)} names", highlight=False)
+
+
+def _bar(what: str, console: Console) -> Progress:
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_interactive)
 
 
 def run_sheet(pack: Path, pictures: bool = False) -> None:

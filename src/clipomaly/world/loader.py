@@ -48,6 +48,16 @@ def mitsuba() -> Any:
     return mi
 
 
+def one_thread() -> None:
+    """For a process among others: one thread for the renderer, one for OpenCV."""
+    mitsuba()
+    import cv2
+    import drjit as dr
+
+    dr.set_thread_count(1)
+    cv2.setNumThreads(1)
+
+
 @dataclasses.dataclass(frozen=True)
 class Loaded:
     """A scene in the renderer, whose each mesh's faces are, and the controls that the ground shows."""

@@ -26,15 +26,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
-
 from clipomaly.errors import OutputError
 from clipomaly.export.files import write_whole
 from clipomaly.world.classes import VOCABULARIES, classes
 from clipomaly.world.controls import TRACES
 from clipomaly.world.frame import frame_name, render_frame
 from clipomaly.world.lidar import Scanner
-from clipomaly.world.loader import mitsuba
+from clipomaly.world.loader import mitsuba, one_thread
 from clipomaly.world.settings import DOMAINS, PERIOD, PackSettings, sample_scene
 
 __all__ = ["DOMAINS", "PackSettings", "frames_of", "render_frame", "render_pack", "sample_scene"]
@@ -67,18 +65,10 @@ def _run(settings: PackSettings, numbers: list[int], out: Path, jobs: int) -> It
         return
     # Spawned, not forked: the renderer's threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, context, _one_thread) as pool:
+    with concurrent.futures.ProcessPoolExecutor(jobs, context, one_thread) as pool:
         work = [pool.submit(render_frame, settings, n, out) for n in numbers]
         for done in concurrent.futures.as_completed(work):
             yield done.result()
-
-
-def _one_thread() -> None:
-    mitsuba()
-    import drjit as dr
-
-    dr.set_thread_count(1)
-    cv2.setNumThreads(1)
 
 
 def _claim(settings: PackSettings, out: Path) -> None:

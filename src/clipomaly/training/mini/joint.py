@@ -36,9 +36,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from clipomaly.encoders.mini.modeling import MiniCLIPModel
+from clipomaly.training.mini.material import Material, class_names
 from clipomaly.training.mini.names import KNOWN, Lexicon
 from clipomaly.training.mini.pack import FIRST_AIRSIDE, LABELS, OUTLIER, VOCABULARIES, allowed
-from clipomaly.training.mini.scenes import Canvas, Material, SceneMaker, class_names
+from clipomaly.training.mini.scenes import Canvas, SceneMaker
 from clipomaly.training.mini.team import ALONE, Team
 from clipomaly.training.mini.text import TextCoder
 

@@ -114,9 +114,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     from transformers import AutoModel, CLIPTokenizer
 
     import clipomaly.encoders.mini.modeling  # noqa: F401  (teaches AutoModel the model type)
+    from clipomaly.training.mini.material import Material
     from clipomaly.training.mini.names import WordNet
     from clipomaly.training.mini.photos import load_photos
-    from clipomaly.training.mini.scenes import Material
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", type=Path, required=True)

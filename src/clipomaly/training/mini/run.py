@@ -44,6 +44,8 @@ class MiniRecipe:
     """Folder of rendered `train` scenes for the stage `tune`; empty: no such stage."""
     roads: str
     """Folder of further labelled road frames for the stage `tune`; empty: none."""
+    portraits: str = ""
+    """Folder of close views of rendered things for the stage `tune`; empty: none."""
 
 
 def read_recipe(path: Path) -> MiniRecipe:
@@ -79,6 +81,7 @@ def read_recipe(path: Path) -> MiniRecipe:
         tune=raw.get("tune", {}),
         scenes=raw.get("scenes", ""),
         roads=raw.get("roads", ""),
+        portraits=raw.get("portraits", ""),
     )
 
 
@@ -87,6 +90,7 @@ def check_folders(recipe: MiniRecipe) -> None:
     commands = {
         "scenes": "clipomaly world render --split train",
         "roads": "python -m clipomaly.training.mini.roads",
+        "portraits": "clipomaly world portraits --split train",
     }
     for key, command in commands.items():
         folder = getattr(recipe, key)
@@ -190,9 +194,9 @@ class Run:
 
         from clipomaly.encoders.mini.modeling import MiniCLIPModel
         from clipomaly.training.mini.joint import JointRecipe, train_joint
+        from clipomaly.training.mini.material import Material
         from clipomaly.training.mini.names import WordNet
         from clipomaly.training.mini.photos import PhotoRecipe, load_photos
-        from clipomaly.training.mini.scenes import Material
 
         pack = self.pack()
         lexicon = self.lexicon(pack)
@@ -204,6 +208,8 @@ class Run:
             material = material.with_rendered(scenes, wordnet)
             if self.recipe.roads:
                 material = material.with_roads(Path(self.recipe.roads))
+            if self.recipe.portraits:
+                material = material.with_portraits(Path(self.recipe.portraits), wordnet)
         torch.manual_seed(self.recipe.seed)
         model: Any = MiniCLIPModel(self.config())
         model.load_state_dict(start, strict=False)
