@@ -6,7 +6,8 @@ Names of vehicles, buildings, landscapes, clothes and people are never pasted as
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from clipomaly.training.mini.pack import (
     read_labels,
     read_rgb,
 )
+from clipomaly.training.mini.pasted import LAND, NEVER_PASTED, NOT_PASTED, STILL_PASTED
 from clipomaly.training.mini.text import picture_synsets
 
 __all__ = ["Material", "class_names", "cut"]
@@ -33,119 +35,6 @@ __all__ = ["Material", "class_names", "cut"]
 REAL = (0.4, 0.2, 0.4)
 #: What is rare among known labels: the share of labelled pixels.
 RARE = 0.02
-NOT_PASTED = (
-    "wheeled_vehicle",
-    "motor_vehicle",
-    "structure",
-    "geological_formation",
-    "body_of_water",
-    "person",
-    "clothing",
-    "covering",
-    "way",
-    "sign",
-    "facility",
-    "establishment",
-    "plant",
-    "tree",
-    "signboard",
-    "public_transport",
-    "train",
-    "area",
-    "room",
-    "building",
-    "bridge",
-    "pole",
-    "eyeglasses",
-    "necktie",
-)
-STILL_PASTED = (
-    "tractor",
-    "go-kart",
-    "jinrikisha",
-    "lawn mower",
-    "golfcart",
-    "snowplow",
-    "forklift",
-    "tank",
-    "harvester",
-    "thresher",
-    "horse cart",
-    "oxcart",
-    "half track",
-    "amphibian",
-    "plow",
-    "shopping cart",
-    "barrow",
-    "unicycle",
-    "mushroom",
-    "acorn",
-    "birdhouse",
-    "manhole cover",
-    "umbrella",
-    "sandal",
-    "clog",
-    "running shoe",
-    "cowboy hat",
-    "crash helmet",
-    "football helmet",
-    "tricycle",
-    "parachute",
-    "tent",
-    "mountain tent",
-    "doormat",
-    "quilt",
-)
-NEVER_PASTED = (
-    "car wheel",
-    "car mirror",
-    "flagpole",
-    "gas pump",
-    "traffic light",
-    "pier",
-    "disk brake",
-    "web site",
-    "hay",
-    "rapeseed",
-    "corn",
-    "stage",
-    "drilling platform",
-    "water tower",
-    "radio telescope",
-    "solar dish",
-    "maypole",
-    "crane",
-    "wreck",
-    "spotlight",
-    "comic book",
-    "menu",
-    "crossword puzzle",
-    "screen",
-    "amphibian",
-    "velvet",
-)
-LAND = (
-    "alp",
-    "cliff",
-    "lakeside",
-    "seashore",
-    "barn",
-    "thatch",
-    "viaduct",
-    "cliff dwelling",
-    "dam",
-    "water tower",
-    "valley",
-    "volcano",
-    "promontory",
-    "sandbar",
-    "hay",
-    "worm fence",
-    "stone wall",
-    "church",
-    "castle",
-    "palace",
-)
 
 
 @dataclass(frozen=True)
@@ -349,6 +238,22 @@ class Material:
         return np.flatnonzero(self.pasted[self.picture_class])
 
 
+@cache
+def synonyms() -> dict[str, tuple[str, ...]]:
+    """What else a name of the shipped dictionary is called; where it has several rows, by the first.
+
+    >>> synonyms()["rock"]
+    ('stone', 'boulder', 'fallen rocks', 'rocks', 'stones')
+    """
+    text = (resources.files("clipomaly.naming") / "words" / "synonyms.tsv").read_text("utf-8")
+    rows = [line.split("\t") for line in text.splitlines() if line and not line.startswith("#")]
+    out: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        for word in row:
+            out.setdefault(word, tuple(w for w in row if w != word))
+    return out
+
+
 class Classes:
     """A material's classes by their words; words that no class bears become classes of their own."""
 
@@ -362,7 +267,7 @@ class Classes:
         if word not in self.place:
             self.place[word] = len(self.words)
             self.synset.append(self.wordnet.senses.get(word, [-len(self.words)])[0])
-            self.words.append([word])
+            self.words.append([word, *synonyms().get(word, ())])
         return self.place[word]
 
     def fields(self) -> dict[str, Any]:
