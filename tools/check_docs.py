@@ -13,6 +13,7 @@ from pathlib import Path
 
 from clipomaly.cli import app
 from clipomaly.config import setting_fields
+from clipomaly.export.annotations.table import FORMATS
 from clipomaly.methods.table import METHODS
 from clipomaly.vocabulary import list_vocabularies
 
@@ -27,8 +28,19 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Each is an option of the command line and a key of the TOML file for `--config`, under its group.",
-        "Made by `tools/check_docs.py --write` from `config.py`.",
+        "Each is an option of the command line and a key of the TOML file for `--config`, under its group. There a",
+        "dash becomes `_`, and options on the command line go before the file:",
+        "",
+        "```toml",
+        'vocabulary = "airside"',
+        "[encoder]",
+        "long_side = 1024",
+        "[unknown]",
+        'threshold = "otsu"',
+        "```",
+        "",
+        "No default: nothing is set, and the text says what happens then. Made by `tools/check_docs.py --write`",
+        "from `config.py`.",
     ]
     group = None
     for flag, owner, f, _ in setting_fields():
@@ -42,6 +54,12 @@ def settings_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def anchors(text: str) -> set[str]:
+    """The places that links into a page lead to: its headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.S), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", h.strip().lower()).replace(" ", "-") for h in headings}
+
+
 def main() -> int:
     """Print what is missing; 1 if anything is."""
     if "--write" in sys.argv:
@@ -49,6 +67,10 @@ def main() -> int:
     pages = {p: p.read_text("utf-8") for p in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])}
     everything = "\n".join(pages.values())
     problems = []
+    if pages[SETTINGS] != settings_page():
+        problems.append(
+            f"{SETTINGS.relative_to(ROOT)} is not what config.py says: write it anew with --write"
+        )
     for flag, *_ in setting_fields():
         if f"`--{flag.replace('_', '-')}`" not in everything:
             problems.append(
@@ -60,16 +82,25 @@ def main() -> int:
             problems.append(f"command `clipomaly {name}` is not documented")
         if "Example:" not in (command.callback.__doc__ or ""):
             problems.append(f"command `clipomaly {name}` has no example in its help")
+    for group in app.registered_groups:
+        for command in group.typer_instance.registered_commands if group.typer_instance else ():
+            name = f"{group.name} {command.name or command.callback.__name__.replace('_', '-')}"  # type: ignore[union-attr]
+            own = name.partition(" ")[2] not in FORMATS  # those share one page and one line for all
+            if own and f"clipomaly {name}" not in everything:
+                problems.append(f"command `clipomaly {name}` is not documented")
+    exports = (ROOT / "docs" / "exports.md").read_text("utf-8")
+    problems += [f"format `{n}` is not in docs/exports.md" for n in FORMATS if f"| `{n}` |" not in exports]
     for kind, names in (("method", METHODS), ("vocabulary", list_vocabularies())):
         problems += [f"{kind} `{n}` is not documented" for n in names if f"`{n}`" not in everything]
     for page, text in pages.items():
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
-            if (
-                "://" not in target
-                and not target.startswith("mailto:")
-                and not (page.parent / target).exists()
-            ):
+        for target, place in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text):
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            other = (page.parent / target).resolve() if target else page
+            if not other.exists():
                 problems.append(f"{page.relative_to(ROOT)}: link to {target} leads nowhere")
+            elif place and other in pages and place not in anchors(pages[other]):
+                problems.append(f"{page.relative_to(ROOT)}: {target or 'it'} has no heading #{place}")
     for problem in problems:
         print(f"docs: {problem}")
     if not problems:
