@@ -28,8 +28,8 @@ def settings_page() -> str:
     lines = [
         "# Settings",
         "",
-        "Each is an option of the command line and a key of the TOML file for `--config`, under its group. There a",
-        "dash becomes `_`, and options on the command line go before the file:",
+        "Each is an option of the command line and a key of the TOML file for `--config`, under its group.",
+        "There a dash becomes `_`; an option on the command line goes before the file:",
         "",
         "```toml",
         'vocabulary = "airside"',
@@ -39,8 +39,8 @@ def settings_page() -> str:
         'threshold = "otsu"',
         "```",
         "",
-        "No default: nothing is set, and the text says what happens then. Made by `tools/check_docs.py --write`",
-        "from `config.py`.",
+        "No default: nothing is set, and the text says what happens then. This page is made by",
+        "`tools/check_docs.py --write` from `config.py`.",
     ]
     group = None
     for flag, owner, f, _ in setting_fields():
