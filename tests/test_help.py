@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,6 +64,18 @@ def test_an_extra_is_installed_from_the_checkout() -> None:
     assert 'pip install ".[store]"' in told
     assert "./run dev" in told
     assert "clipomaly[" not in told, "the package is on no index"
+
+
+@pytest.mark.parametrize(
+    "command", ["export-encoder mini", "export-anomalyclip mini", "export-tagger ram-plus"]
+)
+def test_an_export_without_torch_says_what_to_install(command: str, tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from clipomaly.cli import main; main()"
+    line = [sys.executable, "-c", code, *command.split(), "--out", str(tmp_path / "out")]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "torch; in the checkout: ./run dev" in done.stderr
 
 
 def test_every_figure_says_what_it_is_in() -> None:

@@ -158,7 +158,9 @@ def demo(out: Out = Path("clipomaly-demo")) -> None:
 
 
 @app.command()
-def models(name: Annotated[str | None, typer.Argument(help="Show one model's card.")] = None) -> None:
+def models(
+    name: Annotated[str | None, typer.Argument(help="Show what one model's folder says.")] = None,
+) -> None:
     """List the models at hand, or show one.
 
     Example: clipomaly models mini
@@ -414,7 +416,7 @@ def export_encoder(
         typer.Option(help="Use an operator of ONNX Runtime for attention, or standard ones alone."),
     ] = "onnxruntime",
 ) -> None:
-    """Turn any CLIP-type checkpoint into the ONNX folder that the default runtime opens.
+    """Turn a CLIP-type checkpoint into the ONNX folder that the default runtime opens. Needs the extra `torch`.
 
     Example: clipomaly export-encoder openai/clip-vit-base-patch16 --out clip-b16 --variant sclip
     """
@@ -443,7 +445,9 @@ def export_anomalyclip(
         typer.Option(help="Use an operator of ONNX Runtime for attention, or standard ones alone."),
     ] = "onnxruntime",
 ) -> None:
-    """Turn a CLIP and prompts of AnomalyCLIP into one ONNX graph: picture in, map and image score out.
+    """Turn a CLIP and prompts of AnomalyCLIP into one ONNX graph. Needs the extra `torch`.
+
+    The graph reads a picture and gives the map and the image score.
 
     Example: clipomaly export-anomalyclip clip-l14-336 --prompts epoch_15.pth --out anomalyclip
     """

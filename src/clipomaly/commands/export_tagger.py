@@ -8,10 +8,14 @@ from rich.console import Console
 
 from clipomaly.encoders.load import load_encoder
 from clipomaly.encoders.prompts import bank_of_names
-from clipomaly.encoders.ram.checkpoint import load_ram
-from clipomaly.encoders.ram.export import change_tags, export_ram
-from clipomaly.errors import OutputError
+from clipomaly.errors import MissingExtra, OutputError
 from clipomaly.naming.dictionary import load_words
+
+try:
+    from clipomaly.encoders.ram.checkpoint import load_ram
+    from clipomaly.encoders.ram.export import change_tags, export_ram
+except ImportError as error:
+    raise MissingExtra("torch", "torch", "exporting a tagger") from error
 
 __all__ = ["run_export_tagger"]
 

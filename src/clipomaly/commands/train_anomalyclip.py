@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
-from clipomaly.errors import ConfigError
+from clipomaly.errors import ConfigError, MissingExtra
 
 __all__ = ["ExportRequest", "run_export_anomalyclip", "run_train_anomalyclip"]
 
@@ -59,7 +59,10 @@ def run_train_anomalyclip(
 
 def run_export_anomalyclip(request: ExportRequest) -> None:
     """One graph from a checkpoint of the authors' code, from prompts of ours, or from plain words."""
-    import torch
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtra("torch", "torch", "exporting AnomalyCLIP") from error
 
     from clipomaly.encoders.anomalyclip.export import config_of, policy_of, write_graph
     from clipomaly.encoders.anomalyclip.folder import PROMPTS_FILE
