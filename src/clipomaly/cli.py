@@ -416,7 +416,7 @@ def export_encoder(
         typer.Option(help="Use an operator of ONNX Runtime for attention, or standard ones alone."),
     ] = "onnxruntime",
 ) -> None:
-    """Turn a CLIP-type checkpoint into the ONNX folder that the default runtime opens. Needs the extra `torch`.
+    """Turn a CLIP-type checkpoint into the ONNX folder that the default runtime opens (extra `torch`).
 
     Example: clipomaly export-encoder openai/clip-vit-base-patch16 --out clip-b16 --variant sclip
     """
