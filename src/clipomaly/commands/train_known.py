@@ -69,4 +69,5 @@ def labelled(dataset: str, root: Path) -> tuple[list[Sample], list[Sample]]:
     usable = [name for name, d in DATASETS.items() if d.kind == "classes"]
     if dataset not in usable:
         raise ConfigError(f"data set {dataset!r} has no known classes to train on: use {', '.join(usable)}")
-    return open_dataset(dataset, root, "train"), open_dataset(dataset, root, "val")
+    train, val = ("training", "validation") if dataset == "mapillary" else ("train", "val")
+    return open_dataset(dataset, root, train), open_dataset(dataset, root, val)

@@ -1,4 +1,4 @@
-"""The report's plots, as SVG inside the page: the only file that needs matplotlib (extra [report]).
+"""The report's plots, as SVG inside the page; they need matplotlib (extra [report]).
 
 Colours are those of Okabe and Ito, told apart with any colour vision; lines differ in their dashes too.
 Legends stand below the axes, where no curve runs.

@@ -214,6 +214,13 @@ def _image_rows(scores: np.ndarray) -> np.ndarray:
     return out
 
 
+#: What says nothing on a set without anomalous pixels; what is flagged there all the same is `locked.fpr`.
+_OF_ANOMALIES = {
+    *("locked.siou", "locked.ppv", "locked.f1_star", "locked.recall", "locked.precision", "locked.f1"),
+    *("unknown_iou", "miou", "miou_2class"),
+}
+
+
 def summarise(
     tally: Tally,
     maps: Iterable[tuple[int, np.ndarray, np.ndarray]],
@@ -244,6 +251,8 @@ def summarise(
     for figure in FIGURES:
         if figure.key not in exact and figure.rows in rows and figure.rows not in _EXACT:
             values[figure.key] = float(figure.of(rows[figure.rows].astype(np.float64).sum(axis=0)))
+    if not tally.counts.n_positive:
+        values = {key: value for key, value in values.items() if key not in _OF_ANOMALIES}
     intervals = intervals_of([f for f in FIGURES if f.key in values], rows)
     for figure in FIGURES:
         _place(metrics, figure.key, values.get(figure.key), intervals.get(figure.key))
