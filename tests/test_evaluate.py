@@ -347,6 +347,10 @@ def test_a_set_without_anomalies_says_so_and_keeps_the_rest(tmp_path: Path) -> N
     found, _ = evaluate(pipeline, open_subject("anomaly-track", tmp_path), tmp_path / "out")
     assert found.metrics["ap"] is None
     assert "no anomalous pixels" in found.metrics["undefined"]
+    nothing = ("f1_star", "recall", "precision", "f1")
+    assert all(found.metrics["locked"][key] is None for key in nothing)
+    assert found.metrics["unknown_iou"] is None
+    assert found.metrics["locked"]["fpr"] is not None
     assert found.metrics["locked"]["fpr"] > 0
 
 
