@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
 import numpy as np
 import pytest
 
@@ -9,6 +14,7 @@ from clipomaly.errors import ConfigError, MissingExtra, OutputError
 from clipomaly.world import (
     apron_surface,
     calibration,
+    frame,
     optics,
     pack,
     paintings,
@@ -212,6 +218,37 @@ def test_every_light_gives_a_finite_sky_and_a_picture(light: str) -> None:
     assert picture.dtype == np.uint8
     # The white balance takes out most of the light's colour: a grey card comes out nearly grey.
     assert np.ptp(picture.reshape(-1, 3).mean(0)) < 25
+
+
+def test_noise_differs_from_eye_to_eye_and_frame_to_frame_and_nothing_else_does() -> None:
+    settings = PackSettings("road", "test", seed=5, look="fast", size=(160, 90), drive=2)
+    scene = dataclasses.replace(sample_scene(settings, 0), weather=optics.CLEAR)
+    grey = np.full((90, 160, 3), 0.2) * illuminant(scene.sky)
+
+    def taken(number: int, eye: int) -> np.ndarray:
+        stage: Any = SimpleNamespace(scene=scene, radiance=lambda *_: grey.copy())
+        picture, _ = frame._photograph(settings, number, stage, scene.camera, None, eye)
+        return picture.astype(float)
+
+    first, again, right, later = taken(0, 0), taken(0, 0), taken(0, 1), taken(1, 0)
+    np.testing.assert_array_equal(first, again)
+    for other in (right, later):
+        assert abs(np.corrcoef(grain_of(first), grain_of(other))[0, 1]) < 0.1
+        assert np.abs(cv2.blur(first - other, (31, 31))).max() < 2
+
+
+def grain_of(picture: np.ndarray) -> np.ndarray:
+    """What is left of a picture without its soft part."""
+    return (picture.astype(float) - cv2.blur(picture.astype(float), (9, 9))).ravel()
+
+
+def test_sensors_are_noisy_to_different_degrees() -> None:
+    sky = sample_sky(np.random.default_rng(3), "clear", rows=32)
+    grey = np.full((45, 80, 3), 0.2) * illuminant(sky)
+    calm, rough = (
+        grain_of(develop(grey, sky, np.random.default_rng(0), noise=n)).std() for n in frame._NOISE
+    )
+    assert rough > 1.5 * calm > 0
 
 
 def test_what_is_far_aside_is_not_folded_back_into_the_picture() -> None:

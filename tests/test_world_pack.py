@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 import clipomaly
-from clipomaly.commands.world import run_render
+from clipomaly.commands.world import run_render, run_sheet
 from clipomaly.data.datasets import open_dataset
 from clipomaly.world import unknowns
 from clipomaly.world.calibration import BASELINE, camera_of
@@ -24,6 +25,7 @@ from clipomaly.world.frame import labels_hash
 from clipomaly.world.lidar import Scanner, read_sweep
 from clipomaly.world.pack import frames_of
 from clipomaly.world.settings import PackSettings, sample_scene, settings_of
+from clipomaly.world.sheet import contact_sheet
 
 ROOT = Path(clipomaly.__file__).parent / "proving_ground"
 PACKS = ("road", "road-drive", "road-far", "apron", "apron-drive", "apron-small")
@@ -201,3 +203,22 @@ def test_the_command_counts_in_words(
     monkeypatch.setattr("clipomaly.commands.world.render_pack", lambda *_, **__: made)
     run_render(PackSettings("road", "test", seed=7), 1, tmp_path, None)
     assert said in capsys.readouterr().err
+
+
+def test_a_sheet_shows_every_row_or_says_that_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack = tmp_path / "pack"
+    shutil.copytree(ROOT / "road-drive", pack)
+    run_sheet(pack)
+    whole = cv2.imread(str(pack / "sheet.jpg")).shape[0]
+    assert "of 3 frames" not in capsys.readouterr().out
+    monkeypatch.setattr("clipomaly.commands.world.ROWS", 2)
+    monkeypatch.setattr(
+        "clipomaly.commands.world.contact_sheet", lambda folder: contact_sheet(folder, limit=2)
+    )
+    run_sheet(pack)
+    assert "the first 2 of 3 frames; --pictures shows all" in capsys.readouterr().out
+    assert cv2.imread(str(pack / "sheet.jpg")).shape[0] * 3 == whole * 2
+    run_sheet(pack, pictures=True)
+    assert (pack / "pictures.jpg").stat().st_size > 1000

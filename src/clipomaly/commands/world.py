@@ -9,9 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from clipomaly.commands.listing import print_rows
 from clipomaly.errors import ConfigError, DataError
-from clipomaly.world.pack import PackSettings, render_pack
+from clipomaly.world.pack import PackSettings, frames_of, render_pack
 from clipomaly.world.portraits import render_portraits
-from clipomaly.world.sheet import contact_sheet, pack_table, picture_sheet
+from clipomaly.world.sheet import ROWS, contact_sheet, pack_table, picture_sheet
 
 __all__ = ["parse_size", "run_portraits", "run_render", "run_sheet"]
 
@@ -59,4 +59,8 @@ def run_sheet(pack: Path, pictures: bool = False) -> None:
     sheet = picture_sheet(pack) if pictures else contact_sheet(pack)
     rows = [(kind, value, str(n)) for kind, counts in pack_table(pack).items() for value, n in counts.items()]
     print_rows(("", "value", "count"), rows)
-    Console().print(f"look at {sheet}", highlight=False)
+    frames = len(frames_of(pack))
+    part = (
+        "" if pictures or frames <= ROWS else f" (the first {ROWS} of {frames} frames; --pictures shows all)"
+    )
+    Console().print(f"look at {sheet}{part}", highlight=False, soft_wrap=True)

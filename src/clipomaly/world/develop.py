@@ -26,8 +26,12 @@ def develop(
     bias: float = 0.0,
     noise: float = 1.0,
     night: bool = False,
+    grain: np.random.Generator | None = None,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """An 8-bit sRGB photograph; `bias` is the exposure error in stops, `noise` scales the sensor's."""
+    """An 8-bit sRGB photograph; `bias` is the exposure error in stops, `noise` scales the sensor's.
+
+    `grain` draws the sensor's noise and `rng` the rest, so that pictures of one camera differ by noise alone.
+    """
     h, w = light.shape[:2]
     balance = illuminant(sky) ** -rng.uniform(0.7, 0.95) * np.array(
         [1 + rng.normal(0, 0.015), 1.0, 1 + rng.normal(0, 0.015)]
@@ -42,7 +46,7 @@ def develop(
     r2 = ((x - w / 2) ** 2 + (y - h / 2) ** 2) / (w / 2) ** 2
     image /= ((1 + rng.uniform(0.05, 0.16) * r2[..., None]) ** 2).astype(np.float32)
     sigma = noise * np.sqrt(0.00035 * np.clip(image, 0, 4) * 0.25 + 0.004**2)
-    image += rng.standard_normal(image.shape, np.float32) * sigma
+    image += (grain or rng).standard_normal(image.shape, np.float32) * sigma
     image = cv2.GaussianBlur(image, (0, 0), w / 1280 * rng.uniform(0.35, 0.6))
     x = np.clip(image, 0, None)
     # A filmic curve (Narkowicz 2015), a little softened.

@@ -24,6 +24,8 @@ from clipomaly.world.scene import Scene
 from clipomaly.world.settings import PERIOD, PackSettings, sample_scene
 
 FURTHEST = 255.0
+#: How noisy sensors are, against the usual one.
+_NOISE = (0.6, 1.8)
 
 
 def frame_name(settings: PackSettings, number: int) -> str:
@@ -140,9 +142,13 @@ def _photograph(
         light, dirt, drops = optics.on_the_lens(light, weather, rng)
         lens.mark("lens dirt", dirt)
         lens.mark("lens drop", drops)
-    # Both eyes are developed alike: the same exposure, balance and lens.
+    # Both eyes are developed alike: the same exposure, balance and lens. Their noise differs, as it does from
+    # frame to frame: noise that stood still in a drive or in both eyes would match where nothing is.
     rng = np.random.default_rng([settings.seed, episode, 5])
-    return develop(light, scene.sky, rng, scene.exposure, night=night), lens.bits
+    noise = float(np.random.default_rng([settings.seed, episode, 9]).uniform(*_NOISE))
+    grain = np.random.default_rng([settings.seed, number, 10, eye])
+    picture = develop(light, scene.sky, rng, scene.exposure, noise=noise, night=night, grain=grain)
+    return picture, lens.bits
 
 
 def _json(about: dict[str, Any]) -> bytes:

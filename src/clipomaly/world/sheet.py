@@ -16,7 +16,10 @@ from clipomaly.vocabulary import load_vocabulary
 from clipomaly.world.controls import CONTROLS
 from clipomaly.world.pack import frames_of
 
-__all__ = ["contact_sheet", "pack_table", "picture_sheet"]
+__all__ = ["ROWS", "contact_sheet", "pack_table", "picture_sheet"]
+
+ROWS = 24
+"""Frames on a contact sheet: more make a picture that few programs open."""
 
 _SIZES = (
     (0.1, "under 10 cm"),
@@ -28,8 +31,8 @@ _SIZES = (
 _RANGES = ((10.0, "under 10 m"), (20.0, "10–20 m"), (40.0, "20–40 m"), (float("inf"), "over 40 m"))
 
 
-def contact_sheet(folder: Path, limit: int = 24, width: int = 480) -> Path:
-    """Writes `sheet.jpg` into a pack's folder, and returns where it is."""
+def contact_sheet(folder: Path, limit: int = ROWS, width: int = 480) -> Path:
+    """Writes `sheet.jpg` of a pack's first frames into its folder, and returns where it is."""
     rows = []
     for frame in frames_of(folder)[:limit]:
         name = frame["name"]
