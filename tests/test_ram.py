@@ -337,5 +337,19 @@ def test_open_tagger_says_what_is_missing(tmp_path: Path) -> None:
         open_tagger(NamingSettings(tagger=str(tmp_path)))
     with pytest.raises(ModelError, match=r"ram_tag_list\.txt"):
         open_tagger(NamingSettings(names="tags", tagger=str(tmp_path)))
+    with pytest.raises(ConfigError, match="--tags lists names for --names tags"):
+        open_tagger(NamingSettings(tags="mine.txt"))
+    with pytest.raises(ConfigError, match="--tagger-threshold is RAM's: give its folder too"):
+        open_tagger(NamingSettings(names="tags", tagger_threshold="paper"))
     with pytest.raises(ModelError, match="no such folder"):
         open_tagger(NamingSettings(names="tags", tagger=str(tmp_path / "none")))
+
+
+def test_what_names_cost_is_measured_with_a_tagger_too(tmp_path: Path) -> None:
+    from clipomaly.config import NamingSettings
+    from clipomaly.evaluate.run import without_names
+    from clipomaly.methods.taggers import open_tagger
+
+    naming = NamingSettings(names="both", tagger=str(tmp_path), tags="mine.txt", tagger_threshold="paper")
+    assert open_tagger(without_names(naming)) is None
+    assert without_names(naming).names == "none"

@@ -141,3 +141,13 @@ def test_a_closed_gate_lies_below_logits_too() -> None:
     out = extend(known, name, np.array([[[True, False]]]), 1.0)
     assert out.similarity.argmax(axis=2).tolist() == [[1, 0]]
     assert out.unknown_probability[0, 1] < 1e-6
+
+
+def test_a_model_for_a_segmenter_that_reads_none_is_an_error() -> None:
+    from clipomaly.config import SegmentSettings
+    from clipomaly.errors import ConfigError
+    from clipomaly.methods.stage3 import open_segmenter
+
+    with pytest.raises(ConfigError, match="--open-segmenter masks"):
+        open_segmenter(SegmentSettings(open_model="mask2former-folder"), 0.07)
+    assert open_segmenter(SegmentSettings(), 0.07).name == "dense"

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from clipomaly._version import __version__
-from clipomaly.config import Settings
+from clipomaly.config import NamingSettings, Settings
 from clipomaly.data.datasets import DATASETS, Sample, open_dataset
 from clipomaly.encoders.prompts import bank_of_names
 from clipomaly.encoders.seam import Encoder
@@ -149,12 +149,18 @@ def _with_thresholds(settings: Settings) -> Settings:
     )
 
 
+def without_names(naming: NamingSettings) -> NamingSettings:
+    """The same settings with no names, and without what only names are for."""
+    usual = NamingSettings().tagger_threshold
+    return replace(naming, names="none", tags=None, tagger=None, tagger_threshold=usual)
+
+
 def open_plain(pipeline: Pipeline) -> Pipeline | None:
     """The same method without names, for what names cost the known classes; None where it names nothing."""
     naming = getattr(pipeline.settings, "naming", None)
     if pipeline.settings.method != "clipomaly" or naming is None or naming.names == "none":
         return None
-    settings = replace(pipeline.settings, naming=replace(naming, names="none"))
+    settings = replace(pipeline.settings, naming=without_names(naming))
     return Pipeline(settings, encoder=pipeline.encoder, vocabulary=pipeline.vocabulary)
 
 

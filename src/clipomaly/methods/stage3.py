@@ -16,6 +16,11 @@ __all__ = ["SEGMENTERS", "open_segmenter"]
 
 
 def _dense(settings: SegmentSettings, temperature: float) -> Segmenter:
+    if settings.open_model is not None:
+        raise ConfigError(
+            f"open segmenter dense reads no model, and --open-model names {settings.open_model}: say which "
+            "segmenter it is for, such as --open-segmenter masks"
+        )
     return DenseSegmenter(temperature)
 
 

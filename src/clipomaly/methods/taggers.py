@@ -18,9 +18,14 @@ __all__ = ["open_tagger"]
 
 def open_tagger(naming: NamingSettings) -> Tagger | None:
     """The tagger that the settings name; nothing where the encoder itself is the tagger."""
+    asked = naming.names in ("tags", "both")
+    if naming.tags is not None and not asked:
+        raise ConfigError("--tags lists names for --names tags or --names both: give one of them too")
+    if naming.tagger_threshold != NamingSettings().tagger_threshold and naming.tagger is None:
+        raise ConfigError("--tagger-threshold is RAM's: give its folder too, --names tags --tagger FOLDER")
     if naming.tagger is None:
         return None
-    if naming.names not in ("tags", "both"):
+    if not asked:
         raise ConfigError("--tagger proposes names for --names tags or --names both: give one of them too")
     folder = Path(naming.tagger)
     if not folder.is_dir():
@@ -37,6 +42,8 @@ def open_tagger(naming: NamingSettings) -> Tagger | None:
             )
         return RamTagger(open_ram(folder), naming.tagger_threshold)
     if is_captioner(folder):
+        if naming.tagger_threshold != NamingSettings().tagger_threshold:
+            raise ConfigError(f"--tagger-threshold is RAM's, and {folder} holds a captioner: leave it out")
         return CaptionTagger(TransformersCaptioner(folder), load_words(naming.tags))
     raise ModelError(
         f"{folder} holds no tagger that we know. Put there: for RAM, ram_plus_swin_large_14m.pth or "
