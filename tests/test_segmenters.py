@@ -151,3 +151,21 @@ def test_a_model_for_a_segmenter_that_reads_none_is_an_error() -> None:
     with pytest.raises(ConfigError, match="--open-segmenter masks"):
         open_segmenter(SegmentSettings(open_model="mask2former-folder"), 0.07)
     assert open_segmenter(SegmentSettings(), 0.07).name == "dense"
+
+
+def test_settings_of_other_methods_are_told() -> None:
+    from clipomaly.config import load_settings
+    from clipomaly.methods.table import unread
+
+    def told(**given: object) -> list[str]:
+        return [text.split(" ")[0] for text in unread(load_settings(overrides=given))]
+
+    assert told() == []
+    assert told(method="vl4ad", mask_decoder="m", outlier_prompts="none") == []
+    assert told(mask_decoder="m", outlier_prompts="none") == ["--outlier-prompts", "--mask-decoder"]
+    assert told(method="msp", segmenter="a.onnx", fitted="f") == ["--fitted"]
+    assert told(segmenter="a.onnx", flow_score="nll", image_score="mean-with-max") == [
+        *("--flow-score", "--image-score", "--segmenter"),
+    ]
+    assert told(method="knn", segmenter="a.onnx", fitted="f.npz") == []
+    assert told(method="flowclas", fitted="f", flow_score="nll") == []

@@ -21,7 +21,7 @@ from clipomaly.data.sources import SourceItem, list_sources, read_frames
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ClipomalyError
 from clipomaly.maths.grids import pool_regions
-from clipomaly.methods.table import open_encoder
+from clipomaly.methods.table import open_encoder, unread
 from clipomaly.pipeline import Failure, Pipeline
 from clipomaly.records import Result
 from clipomaly.store.files import local_folder
@@ -84,7 +84,7 @@ def run_into_store(
     threads = max(1, (os.cpu_count() or 1) // intake.jobs) if intake.jobs > 1 else None
     pipeline = Pipeline(settings, threads=threads, encoder=encoder, vocabulary=vocabulary)
     eyes = pipeline.encoder or encoder or open_encoder(settings, threads)
-    for notice in pipeline.notices:
+    for notice in (*pipeline.notices, *unread(settings)):
         console.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
     store = ResultStore.open(uri, create=True)
     run = store.add_run(_run(pipeline, eyes, sources, items, intake))

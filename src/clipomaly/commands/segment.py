@@ -20,6 +20,7 @@ from clipomaly.data.sources import SourceItem, list_sources, read_frames
 from clipomaly.export.frames import FrameWriter
 from clipomaly.export.report import build_report
 from clipomaly.export.results import read_results
+from clipomaly.methods.table import unread
 from clipomaly.pipeline import Failure, Pipeline
 from clipomaly.records import names_are_guesses
 
@@ -64,7 +65,7 @@ def run_segment(
     items = list_sources(sources, exclude=output.folder)
     threads = max(1, (os.cpu_count() or 1) // jobs) if jobs > 1 else None
     pipeline = Pipeline(settings, threads=threads)
-    for notice in pipeline.notices:
+    for notice in (*pipeline.notices, *unread(settings)):
         console.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
     outcome = Outcome()
     writer = FrameWriter(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from clipomaly.config import Settings
 from clipomaly.encoders.load import load_encoder
@@ -21,7 +22,7 @@ from clipomaly.methods.vl4ad import VL4AD
 from clipomaly.thresholds import Thresholds, load_thresholds
 from clipomaly.vocabulary import Vocabulary
 
-__all__ = ["METHODS", "Opened", "open_encoder", "open_method"]
+__all__ = ["METHODS", "Opened", "open_encoder", "open_method", "unread"]
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,35 @@ def open_method(
     _, build = METHODS[settings.method]
     own = fitted_for(settings.fitted, settings.method)
     return build(replace(settings, fitted=own), vocabulary, lazily)
+
+
+def unread(settings: Settings) -> tuple[str, ...]:
+    """What was set for methods other than the one that runs: nobody would look for it there.
+
+    >>> from clipomaly.config import load_settings
+    >>> unread(load_settings(overrides={"mask_decoder": "masks"}))
+    ('--mask-decoder is read by vl4ad, not by clipomaly: add --method vl4ad, or leave it out',)
+    """
+    usual, found = Settings(), []
+    own: dict[str, tuple[Any, Any]] = {
+        "vl4ad": (settings.vl4ad, usual.vl4ad),
+        "flowclas": (settings.flowclas, usual.flowclas),
+        "anomalyclip": (settings.anomalyclip, usual.anomalyclip),
+    }
+    for method, (given, default) in own.items():
+        if settings.method != method:
+            found += [
+                (f.name, method) for f in fields(given) if getattr(given, f.name) != getattr(default, f.name)
+            ]
+    if settings.segmenter is not None and settings.method not in BASELINES:
+        found.append(("segmenter", "msp"))
+    if settings.fitted is not None and settings.method not in (*FITTED, "flowclas", "anomalyclip"):
+        found.append(("fitted", "knn"))
+    return tuple(
+        f"--{name.replace('_', '-')} is read by {readers}, not by {settings.method}: add --method {readers}, "
+        "or leave it out"
+        for name, readers in found
+    )
 
 
 def fitted_for(given: str | None, method: str) -> str | None:
