@@ -306,6 +306,7 @@ def test_nothing_found_says_what_was_looked_for_and_why(filled: Path) -> None:
         (["search", some, "--name", "rod"], r"none has name 'rod'; name in this store: .*red 1"),
         (["search", some, "--until", "2020-01-01"], r"none has until 2020-01-01 00:00"),
         (["search", some, "--status", "open", "--min-score", "9"], r"of 3 findings none has min-score 9"),
+        (["search", some, "--max-score", "-9"], r"of 3 findings none has max-score -9"),
         (["search", some, "--text", "0", "--name", "yellow"], r"none has all of: name 'yellow', text '0' "),
         (["mine", "--status", "rejected"], r"no frame to propose: of 3 findings none has status rejected"),
         (

@@ -88,6 +88,7 @@ def search(
     name: Annotated[str | None, typer.Option(help="Only findings of this name.")] = None,
     text: Annotated[str | None, typer.Option(help="Part of a name or of a frame's name.")] = None,
     min_score: Annotated[float | None, typer.Option(help="Lowest unknown score.")] = None,
+    max_score: Annotated[float | None, typer.Option(help="Highest unknown score.")] = None,
     min_area: Area = None,
     max_area: Area = None,
     since: Since = None,
@@ -110,8 +111,9 @@ def search(
     from clipomaly.commands.stores import filter_from, open_catalogue
 
     where = filter_from(
-        run=run, status=status, name=name, text=text, min_score=min_score, min_area=min_area,
-        max_area=max_area, since=since, until=until, place=place, camera=camera, condition=condition,
+        run=run, status=status, name=name, text=text, min_score=min_score, max_score=max_score,
+        min_area=min_area, max_area=max_area, since=since, until=until, place=place, camera=camera,
+        condition=condition,
     )  # fmt: skip
     run_search(
         open_catalogue(store, decisions), query, where, limit,
