@@ -54,7 +54,7 @@ def towards(middle: np.ndarray, size: float, side: int, rng: np.random.Generator
 
     >>> c = towards(np.array([10.0, 0.0, 0.5]), 1.0, 64, np.random.default_rng(0))
     >>> ray = c.rotation[:, 2]
-    >>> bool(np.allclose(np.cross(ray, [10, 0, 0.5] - c.position), 0, atol=1e-9)), c.position[2] > 0.25
+    >>> bool(np.allclose(np.cross(ray, [10, 0, 0.5] - c.position), 0, atol=1e-9)), bool(c.position[2] > 0.25)
     (True, True)
     """
     # Mostly from the side of the road that the ego comes from.
