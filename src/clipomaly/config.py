@@ -189,9 +189,10 @@ class SegmentSettings:
         "Pixels of a named finding: its region and what the name wins around it, or only what it wins.",
         choices=("union", "won"),
     )
-    blend: float = option(
-        0.5,
-        "How much the entered names' probability adds to the unknown score (0: stage 1 alone).",
+    blend: float | None = option(
+        None,
+        "How much the entered names' probability adds to the unknown score (0: stage 1 alone); default: the "
+        "model's own (mini: 0), else 0.5.",
         at_least=0,
         at_most=1,
     )

@@ -89,6 +89,8 @@ class Clipomaly:
         self.score = str(encoder.spec.extra.get("score", "entropy")) if chosen == "auto" else chosen
         chosen = self.settings.naming.embedding
         self.embedding = str(encoder.spec.extra.get("embedding", "pooled")) if chosen == "auto" else chosen
+        given = self.settings.segment.blend
+        self.blend = float(str(encoder.spec.extra.get("blend", 0.5))) if given is None else given
         self._tagger = tagger
         self.segmenter = segmenter or DenseSegmenter(self.temperature)
         self._words: dict[str, _Words] = {}
@@ -176,9 +178,9 @@ class Clipomaly:
             extended = extend(
                 found.scores[..., :n_known], found.scores[..., n_known:], gates, found.temperature
             )
-            if entered:
+            if entered and self.blend:
                 p_w = upsample(extended.unknown_probability, found.extent, size)
-                score = score + np.float32(self.settings.segment.blend) * p_w * (1 - score)
+                score = score + np.float32(self.blend) * p_w * (1 - score)
             labels = upsample_argmax(extended.similarity, found.extent, size)
             findings, labels, unknown = self._settle(
                 regions, candidates, nearest, entered, extended, labels, found.extent

@@ -4,7 +4,8 @@
 
 A step asks for the known classes (or some of them) and for dictionary words that are not in the frames'
 truth, whose target is 0 everywhere: lists differ from step to step, so that the head learns what a list is,
-not one list. Features are computed once a frame and kept; mirrored ones stand for mirrored pictures.
+not one list. Features are computed once a frame and kept; mirrored ones stand for mirrored pictures. A step
+sees a window of the grid, as large as the recipe's crop: a cost volume grows with names × places.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from clipomaly.errors import MissingExtra, OutputError
 from clipomaly.maths.grids import upsample_argmax
 from clipomaly.naming.dictionary import keep_words, load_words
 from clipomaly.segmenters.aggregated import AggregatedSegmenter
+from clipomaly.training.known.frames import window
 from clipomaly.training.known.measure import confusion, iou
 from clipomaly.training.known.recipe import KnownRecipe
 
@@ -92,7 +94,8 @@ def train_costagg(
         optimiser.zero_grad(set_to_none=True)
         value = 0.0
         for i in rng.integers(0, len(data.train), recipe.batch):
-            loss = _frame_loss(head, encoder, data.train[int(i)], texts, classes, kept, rng) / recipe.batch
+            frame = data.train[int(i)]
+            loss = _frame_loss(head, encoder, frame, texts, classes, kept, recipe.crop, rng) / recipe.batch
             loss.backward()  # frame by frame: a cost volume takes more than a gigabyte
             value += float(loss.detach())
         for group in optimiser.param_groups:
@@ -133,6 +136,7 @@ def _frame_loss(
     texts: torch.Tensor,
     classes: np.ndarray,
     kept: dict[str, torch.Tensor],
+    crop: tuple[int, int],
     rng: np.random.Generator,
 ) -> torch.Tensor:
     truth = sample.label()
@@ -141,8 +145,10 @@ def _frame_loss(
         [dense] = encoder.encode_images([sample.image()])
         rows, columns = (max(1, round(e)) for e in dense.extent)
         kept[sample.name] = torch.from_numpy(dense.patches[:rows, :columns].astype(np.float16))
-    x = kept[sample.name].float().permute(2, 0, 1)[None]
-    labels = torch.from_numpy(np.ascontiguousarray(truth)).float()[None, None]
+    cells = (max(1, round(crop[0] / encoder.spec.patch)), max(1, round(crop[1] / encoder.spec.patch)))
+    places, pixels = window(kept[sample.name].shape[:2], cells, truth.shape, rng)
+    x = kept[sample.name][places].float().permute(2, 0, 1)[None]
+    labels = torch.from_numpy(np.ascontiguousarray(truth[pixels])).float()[None, None]
     if rng.random() < 0.5:
         x, labels = x.flip(-1), labels.flip(-1)
     logits = head(x, texts)[0]

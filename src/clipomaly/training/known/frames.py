@@ -12,7 +12,7 @@ from clipomaly.data.datasets import IGNORE, Sample
 from clipomaly.encoders.dense import fit
 from clipomaly.encoders.seam import EncoderSpec
 
-__all__ = ["Crops", "class_weights", "relight"]
+__all__ = ["Crops", "class_weights", "relight", "window"]
 
 Batch = tuple[UInt8[np.ndarray, "b H W 3"], UInt8[np.ndarray, "b H W"]]
 
@@ -56,6 +56,26 @@ class Crops:
         if rng.random() < 0.5:
             image, label = image[:, ::-1], label[:, ::-1]
         return relight(image, rng), np.ascontiguousarray(label)
+
+
+def window(
+    grid: Sequence[int], cells: tuple[int, int], picture: Sequence[int], rng: np.random.Generator
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """A random part of a patch grid, at most `cells` large, and the pixels of the picture that it shows.
+
+    >>> places, pixels = window((30, 40), (10, 60), (300, 400), np.random.default_rng(0))
+    >>> places[0].stop - places[0].start, places[1], pixels[0].start == 10 * places[0].start, pixels[1]
+    (10, slice(0, 40, None), True, slice(0, 400, None))
+    """
+    places = []
+    for have, want in zip(grid, cells, strict=True):
+        first = int(rng.integers(0, max(1, have - want + 1)))
+        places.append(slice(first, min(have, first + want)))
+    pixels = [
+        slice(round(place.start * side / have), round(place.stop * side / have))
+        for place, side, have in zip(places, picture, grid, strict=True)
+    ]
+    return (places[0], places[1]), (pixels[0], pixels[1])
 
 
 def relight(image: UInt8[np.ndarray, "H W 3"], rng: np.random.Generator) -> UInt8[np.ndarray, "H W 3"]:

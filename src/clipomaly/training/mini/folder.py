@@ -26,6 +26,8 @@ NOTICE = (
 SCORE = "energy"
 #: What `--embedding auto` takes, and the size of its crops: between the tiles that names were learned from.
 EMBEDDING, ZOOM = "zoom", 96
+#: What names add to the score: nothing, on those same frames (docs/methods/clipomaly.md has the figures).
+BLEND = 0.0
 
 
 def write_folder(
@@ -80,6 +82,7 @@ def write_folder(
             "score": SCORE,
             "embedding": EMBEDDING,
             "zoom": ZOOM,
+            "blend": BLEND,
             "least_side": working_long_side,
             "pasted_outliers": recipe.pastes,
             "terms": "research, non-commercial",

@@ -28,6 +28,7 @@ from clipomaly.encoders.prompts import TextBank, bank_of_vocabulary
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError, DataError, MissingExtra, OutputError
 from clipomaly.maths.prompted import mask_masses
+from clipomaly.training.known.frames import window
 from clipomaly.training.known.measure import confusion, iou
 from clipomaly.vocabulary import Vocabulary
 
@@ -75,6 +76,8 @@ class VL4ADRecipe:
     layers: int = 4
     frames: int = 0
     """Training frames, spread evenly; 0: all."""
+    crop: tuple[int, int] = (40, 56)
+    """Places of the patch grid that a step sees of a frame, for a new decoder; (0, 0): all."""
     measure_frames: int = 0
     long_side: int = 640
     """For a decoder that reads pixels."""
@@ -192,6 +195,9 @@ class _Trainer:
             truth = sample.label()
             assert truth is not None
             x = self.inputs(sample)
+            if self.source is None and min(self.recipe.crop) > 0:
+                places, pixels = window(x.shape[-2:], self.recipe.crop, truth.shape, rng)
+                x, truth = x[..., *places], truth[pixels]
             if rng.random() < 0.5:
                 x, truth = x.flip(-1), np.ascontiguousarray(truth[:, ::-1])
             masks, present = mask_targets(truth[::2, ::2], len(self.bank))
