@@ -101,10 +101,32 @@ def test_the_gate_keeps_a_name_from_the_far_side(words: str) -> None:
     assert not (p.labels[:, 128:] == p.names.index("red")).any()
 
 
+@pytest.mark.parametrize("refine", ["won", "union"])
+def test_names_are_on_the_labels_exactly_where_something_is_unknown(words: str, refine: str) -> None:
+    rng = np.random.default_rng(3)
+    colours = np.array([COLOURS[c] for c in ("green", "blue", "red", "yellow")], np.uint8)
+    # Patches of random colours: names win pixels outside their regions as well as inside.
+    picture = np.repeat(np.repeat(rng.choice(4, (12, 16), p=(0.5, 0.3, 0.1, 0.1)), 9, 0), 9, 1)
+    method = clipomaly(words, min_area=60.0, merge=0.0, gate=0.2, refine=refine)
+    [p] = method.predict([colours[picture]], VOCABULARY)
+    assert p.findings
+    assert ((p.labels >= p.n_known) == p.unknown).all()
+    check_method(method, [colours[picture]], VOCABULARY)
+
+
+def test_what_a_name_wins_of_its_region_is_within_it(words: str) -> None:
+    picture = colour_picture("green", box="red", size=(96, 128))
+    [plain] = clipomaly(words, names="none").predict([picture], VOCABULARY)
+    [won] = clipomaly(words, refine="won").predict([picture], VOCABULARY)
+    [union] = clipomaly(words, refine="union").predict([picture], VOCABULARY)
+    assert not (won.unknown & ~plain.unknown).any()
+    assert not (plain.unknown & ~union.unknown).any()
+
+
 def test_neighbours_of_one_name_do_not_grow_into_each_other(words: str) -> None:
     picture = colour_picture("green", size=(96, 256))
     picture[32:64, 24:88] = picture[32:64, 152:216] = COLOURS["red"]
-    method = clipomaly(words, min_area=100.0, gate=0.5)
+    method = clipomaly(words, min_area=100.0, gate=0.5, refine="union")
     [p] = method.predict([picture], VOCABULARY)
     assert [f.name for f in p.findings] == ["red", "red"]
     masks = [f.region.full_mask() for f in p.findings]

@@ -185,9 +185,9 @@ class SegmentSettings:
         at_least=0,
     )
     refine: str = option(
-        "union",
-        "Pixels of a named finding: its region and what the name wins around it, or only what it wins.",
-        choices=("union", "won"),
+        "won",
+        "Pixels of a named finding: what the name wins of its region, or the region and what it wins around.",
+        choices=("won", "union"),
     )
     blend: float | None = option(
         None,

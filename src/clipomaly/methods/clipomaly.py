@@ -185,6 +185,10 @@ class Clipomaly:
             findings, labels, unknown = self._settle(
                 regions, candidates, nearest, entered, extended, labels, found.extent
             )
+            astray = (labels >= n_known) & ~unknown
+            if astray.any():  # a name won pixels that no finding has: they go to their best known class
+                best = upsample_argmax(extended.similarity[..., :n_known], found.extent, size)
+                labels[astray] = best[astray]
             vectors = pool_regions(dense.patches, regions, dense.extent)
             findings = [replace(f, embedding=v) for f, v in zip(findings, vectors, strict=True)]
         names = (*vocabulary.names, *entered)
@@ -286,7 +290,7 @@ class Clipomaly:
         labels: np.ndarray,
         extent: tuple[float, float],
     ) -> tuple[list[Finding], np.ndarray, Bool[np.ndarray, "H W"]]:
-        """Regions with names, no two over one pixel; labels in which every unknown pixel bears its name."""
+        """Regions with names, no two over one pixel; labels in which their pixels bear their names."""
         n_known = extended.n_known
         index = {name: n_known + i for i, name in enumerate(entered)}
         labels = labels.astype(np.uint16 if n_known + len(entered) > 255 else np.uint8)
