@@ -15,7 +15,7 @@ from rich.text import Text
 from typer.testing import CliRunner
 
 from clipomaly.cli import app
-from clipomaly.cli_options import SETTINGS_PAGE
+from clipomaly.cli.settings import SETTINGS_PAGE
 from clipomaly.config import setting_fields
 from clipomaly.errors import MissingExtra
 from clipomaly.evaluate.figures import FIGURES

@@ -46,11 +46,9 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
             Path | None, typer.Option(help="Settings as a TOML file; options given here go first.")
         ],
     )
-    flags = [flag for flag, *_ in setting_fields()]
-    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [
-        config,
-        *map(_parameter, setting_fields()),
-    ]
+    options = _options()
+    flags = [option.name for option in options]
+    parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + [config, *options]
 
     @functools.wraps(command)
     def wrapped(**kwargs: Any) -> Any:
@@ -62,6 +60,12 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapped.__annotations__ = {p.name: p.annotation for p in parameters}
     return wrapped
+
+
+@functools.cache
+def _options() -> tuple[inspect.Parameter, ...]:
+    """One a setting, the same for every command."""
+    return tuple(map(_parameter, setting_fields()))
 
 
 def _parameter(row: tuple[str, str, Any, Any]) -> inspect.Parameter:
