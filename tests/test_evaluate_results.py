@@ -35,7 +35,7 @@ def tool() -> ModuleType:
 def metrics(method: str, ap: float, **more: object) -> dict[str, object]:
     own = {"rule": "otsu", "fixed": False, "threshold": None}
     common = {"method": method, "n_frames": 9, "data_hash": "ab", "version": "1", "locked": own}
-    return {**common, "ap": ap, "ap_ci": [ap - 0.1, ap + 0.1], **more}
+    return {**common, "ap": ap, "ap_ci": [ap - 0.1, ap + 0.1], "fpr95": 0.05, **more}
 
 
 def test_the_committed_page_is_up_to_date(tool: ModuleType) -> None:
@@ -49,9 +49,15 @@ def test_methods_stand_in_order_with_their_intervals(
     (tmp_path / "some-set.json").write_text(json.dumps(both))
     (tmp_path / "other-set.json").write_text(json.dumps(metrics("c", 0.5)))
     (tmp_path / "published.toml").write_text(PUBLISHED)
+    (tmp_path / "titles.toml").write_text(
+        '[some-set]\ntitle = "Some set"\ncolumn = "some"\n[other-set]\ntitle = "Another"\n'
+    )
     monkeypatch.setattr(tool, "RESULTS", tmp_path)
     page = tool.page()
-    assert page.index("## other-set") < page.index("## some-set") < page.index("As published")
+    glance = page[page.index("## At a glance") : page.index("## Some set")]
+    assert "| method | some |" in glance
+    assert glance.index("| b | 31.2 / 5.0 |") < glance.index("| a | 20.0 / 5.0 |")
+    assert page.index("## Some set") < page.index("## Another") < page.index("As published")
     assert page.index("| b | 31.2 [21.2, 41.2] |") < page.index("| a | 20.0 [10.0, 30.0] |")
     assert "**Only the first 3 frames.**" in page
     published = page[page.index("As published") :]
@@ -61,6 +67,16 @@ def test_methods_stand_in_order_with_their_intervals(
     )
     assert published.index("**some set, test**") < published.index("AP 99") < published.index("A paper")
     assert "| naming" not in page  # what no method has gets no column
+
+
+def test_an_evaluation_needs_its_title(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "some-set.json").write_text(json.dumps(metrics("c", 0.5)))
+    (tmp_path / "titles.toml").write_text('[other-set]\ntitle = "Another"\n')
+    monkeypatch.setattr(tool, "RESULTS", tmp_path)
+    with pytest.raises(ValueError, match="other-set, some-set"):
+        tool.page()
 
 
 @pytest.mark.parametrize(

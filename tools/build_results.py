@@ -4,8 +4,8 @@
     python tools/build_results.py --check    exit code 1 if it is not up to date
 
 Each JSON file is the `metrics.json` of a `clipomaly evaluate`, of one method or of several, copied there with
-the name of the set. `published.toml` holds what papers report, each line with its source; the two never share
-a table.
+the name of the set. `titles.toml` says what each is called and in which order they stand. `published.toml`
+holds what papers report, each line with its source; the two never share a table.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from clipomaly.evaluate.figures import FIGURES, Figure, lookup
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS, PAGE = ROOT / "docs" / "results", ROOT / "docs" / "results.md"
-PUBLISHED = "published.toml"
+PUBLISHED, TITLES = "published.toml", "titles.toml"
 PUBLISHED_COLUMNS = ("method", "model, training", "outliers", "figures", "paper", "checked in")
 CHECKED = ("own table", "own text", "quoted")
 PUBLISHED_INTRO = """
@@ -53,6 +53,11 @@ threshold, which saw no labels. Seconds a frame are wall time, mostly of a machi
 work: read them as ratios. The control `centre` scores nearness to the image's centre: a method that does not
 beat it has learnt nothing.
 """
+GLANCE_INTRO = """
+AP / FPR95 over all pixels of a set. The intervals stand below; on sets this small they are ten to forty points
+wide: read no order into neighbours. All on the embedded model unless the column says otherwise; mini was
+trained with pasted outliers (see [its card](models/mini.md)).
+""".strip()
 
 
 def methods_of(table: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -71,6 +76,21 @@ def cell(metrics: Mapping[str, Any], figure: Figure) -> str:
     if value is None:
         return "–"
     return show(value) + (f" [{show(interval[0])}, {show(interval[1])}]" if interval else "")
+
+
+def glance_section(sets: Mapping[str, list[dict[str, Any]]], titles: Mapping[str, Any]) -> list[str]:
+    """One table of all methods over the sets that have a column, by the first set's AP."""
+    columns = [name for name in titles if titles[name].get("column") and name in sets]
+    figures = {name: {m["method"]: m for m in sets[name] if m.get("ap") is not None} for name in columns}
+    methods = dict.fromkeys(method for name in columns for method in figures[name])
+    lines = ["## At a glance", "", GLANCE_INTRO, ""]
+    lines.append("| method | " + " | ".join(titles[name]["column"] for name in columns) + " |")
+    lines.append("|---|" + "---:|" * len(columns))
+    for method in methods:
+        cells = [figures[name].get(method) for name in columns]
+        shown = (f"{100 * m['ap']:.1f} / {100 * m['fpr95']:.1f}" if m else "–" for m in cells)
+        lines.append(f"| {method} | " + " | ".join(shown) + " |")
+    return lines
 
 
 def set_section(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -136,9 +156,13 @@ def published_row(row: Sequence[str], content: Mapping[str, Any]) -> str:
 
 def page() -> str:
     """The whole page."""
-    lines = [INTRO.rstrip()]
-    for path in sorted(RESULTS.glob("*.json")):
-        lines += ["", *set_section(path.stem, methods_of(json.loads(path.read_text("utf-8"))))]
+    titles = tomllib.loads((RESULTS / TITLES).read_text("utf-8"))
+    sets = {p.stem: methods_of(json.loads(p.read_text("utf-8"))) for p in RESULTS.glob("*.json")}
+    if unlike := sets.keys() ^ titles.keys():
+        raise ValueError(f"{TITLES} and the evaluations differ: {', '.join(sorted(unlike))}")
+    lines = [INTRO.rstrip(), "", *glance_section(sets, titles)]
+    for name, about in titles.items():
+        lines += ["", *set_section(about["title"], sets[name])]
     published = published_section(RESULTS / PUBLISHED)
     return "\n".join([*lines, "", *published]) + "\n"
 
