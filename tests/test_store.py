@@ -180,11 +180,11 @@ def test_rows_of_a_killed_writer_do_not_count(store: ResultStore) -> None:
     frame, findings = a_frame(run.id, "a/0", 2)
     killed = store.writer(run)
     table = store.table("frames")
-    store._tables["frames"] = None  # the last of its three appends never happens
+    store.tables._opened["frames"] = None  # the last of its three appends never happens
     killed.write(frame, findings)
     with pytest.raises(AttributeError):
         killed.flush()
-    store._tables["frames"] = table
+    store.tables._opened["frames"] = table
     assert store.table("findings").count_rows() == 2
     decisions = Decisions.open("sqlite://")
     assert len(Catalogue(store, decisions)) == 0

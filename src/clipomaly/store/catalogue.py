@@ -24,8 +24,9 @@ from clipomaly.store.decisions import Decisions
 from clipomaly.store.filters import FindingFilter
 from clipomaly.store.parts import part_id, part_record, root_of
 from clipomaly.store.records import StoredFinding
-from clipomaly.store.results import ResultStore, first_attempts
+from clipomaly.store.results import ResultStore
 from clipomaly.store.state import STATUSES, FindingState
+from clipomaly.store.tables import first_attempts
 
 __all__ = ["ORDERS", "Catalogue", "FindingFilter"]
 

@@ -1,4 +1,4 @@
-"""The result store: everything that runs found, in Lance tables, in a folder or an object store.
+"""The result store: everything that runs found, as records; in a folder or an object store.
 
 Reading sees every commit of every writer at once. A frame is there when its row is; its findings are those of
 the same attempt (`schema.py` says why). Vectors are searched in memory up to a limit, by an index beyond it.
@@ -16,24 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Float, UInt8
 
-from clipomaly._version import __version__
-from clipomaly.errors import FrameError, MissingExtra, StoreError
-from clipomaly.store.files import StoreFiles, brief, local_folder, not_written, store_address
+from clipomaly.errors import FrameError, StoreError
+from clipomaly.store.files import StoreFiles
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun
 from clipomaly.store.rows import finding_of, frame_of, run_of, run_table, vectors_of
-from clipomaly.store.schema import META, SCHEMA_VERSION, TABLES, migrate, vector_schema
+from clipomaly.store.schema import SCHEMA_VERSION, TABLES, migrate, vector_schema
+from clipomaly.store.tables import StoreTables, first_attempts, quoted
 from clipomaly.store.vectors import VectorSpace
 
 if TYPE_CHECKING:
     from clipomaly.store.writer import StoreWriter
 
-__all__ = ["ResultStore", "first_attempts"]
-
-_CHUNK = 500
-"""Ids in one condition."""
+__all__ = ["ResultStore"]
 
 
 class ResultStore:
@@ -45,11 +41,10 @@ class ResultStore:
     ([], [])
     """
 
-    def __init__(self, uri: str, database: Any) -> None:
-        self.uri = uri
-        self.files = StoreFiles(uri)
-        self._database = database
-        self._tables: dict[str, Any] = {}
+    def __init__(self, tables: StoreTables) -> None:
+        self.uri = tables.uri
+        self.tables = tables
+        self.files = StoreFiles(self.uri)
         self._spaces: dict[str, VectorSpace] = {}
         self._space_tables: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -57,12 +52,12 @@ class ResultStore:
     @classmethod
     def open(cls, uri: str | Path, create: bool = False) -> ResultStore:
         """Open the store at a folder or an object-store address (`s3://…`); `create` makes it if missing."""
-        store = cls._connect(uri, create)
-        version = store.schema_version()
+        tables = StoreTables.connect(uri, create)
+        version = tables.schema_version()
         if version is None:
             if not create:
                 raise StoreError(f"{uri} holds no store: fill one with `clipomaly run SOURCE --store {uri}`")
-            store._create()
+            tables.make_all()
         elif version < SCHEMA_VERSION:
             raise StoreError(
                 f"{uri} has schema {version}, this Clipomaly writes {SCHEMA_VERSION}: "
@@ -72,100 +67,25 @@ class ResultStore:
             raise StoreError(
                 f"{uri} has schema {version}, this Clipomaly reads {SCHEMA_VERSION}: upgrade Clipomaly"
             )
-        return store
+        return cls(tables)
 
     @classmethod
     def migrate(cls, uri: str | Path) -> tuple[int, int]:
         """Bring a store to this version's schema; returns the versions before and after."""
-        store = cls._connect(uri)
-        version = store.schema_version()
+        tables = StoreTables.connect(uri)
+        version = tables.schema_version()
         if version is None:
             raise StoreError(f"{uri} holds no store: fill one with `clipomaly run SOURCE --store {uri}`")
-        migrate({name: store.table(name) for name in TABLES}, version)
+        migrate({name: tables.table(name) for name in TABLES}, version)
         return version, SCHEMA_VERSION
-
-    @classmethod
-    def _connect(cls, uri: str | Path, create: bool = False) -> ResultStore:
-        try:
-            import lancedb
-        except ImportError as error:
-            raise MissingExtra("lancedb", "store", "keeping results in a store") from error
-        place, path = store_address(uri), local_folder(uri)
-        try:
-            if path is not None:
-                if path.is_file():
-                    raise StoreError(f"{place} is a file: a store is a folder")
-                if not create and not path.is_dir():  # connecting would make it
-                    told = f"{uri} holds no store: fill one with `clipomaly run SOURCE --store {uri}`"
-                    raise StoreError(told)
-            database = lancedb.connect(place, read_consistency_interval=timedelta(0))
-        except (OSError, ValueError, RuntimeError) as error:
-            if create and path is not None and isinstance(error, OSError):
-                raise not_written(place, error) from error
-            what = "the folder and its rights" if path is not None else "the address, its keys and endpoint"
-            raise StoreError(f"{place} cannot be opened ({brief(error)}): check {what}") from error
-        return cls(place, database)
-
-    def schema_version(self) -> int | None:
-        """The version of the tables; None where there are none."""
-        if "meta" not in self._names():
-            return None
-        rows = self.table("meta").search().where("key = 'schema'").limit(None).to_arrow()
-        return max((int(v) for v in rows["value"].to_pylist()), default=None)
-
-    def _names(self) -> list[str]:
-        try:
-            return list(self._database.table_names(limit=10_000))
-        except (OSError, RuntimeError) as error:
-            raise StoreError(f"{self.uri} cannot be read ({brief(error)})") from error
-
-    def _create(self) -> None:
-        for name in ("runs", "frames", "findings", "meta"):  # meta last: it says that all are there
-            self._ensure(name, TABLES[name])
-        if self.schema_version() is None:
-            row = {"key": ["schema", "made_by"], "value": [str(SCHEMA_VERSION), f"clipomaly {__version__}"]}
-            self._add("meta", pa.table(row, schema=META))
-
-    def _ensure(self, name: str, schema: pa.Schema) -> Any:
-        """The table, made if missing; two writers may try at once."""
-        try:
-            return self.table(name)
-        except StoreError:
-            try:
-                self._database.create_table(name, schema=schema)
-            except (OSError, ValueError, RuntimeError) as error:
-                if name not in self._names():
-                    raise not_written(self.uri, error) from error
-            return self.table(name)
-
-    def _add(self, name: str, rows: pa.Table) -> None:
-        try:
-            self.table(name).add(rows)
-        except (OSError, RuntimeError) as error:
-            raise not_written(self.uri, error) from error
 
     def table(self, name: str) -> Any:
         """A Lance table, for those who want columns; always the latest version."""
-        with self._lock:
-            if name not in self._tables:
-                try:
-                    self._tables[name] = self._database.open_table(name)
-                except (OSError, ValueError, RuntimeError) as error:
-                    raise StoreError(f"{self.uri} has no table {name}: is it a store?") from error
-            return self._tables[name]
+        return self.tables.table(name)
 
     def rows(self, name: str, where: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows of a table that meet an SQL condition."""
-        query = self.table(name).search()
-        if where is not None:
-            query = query.where(where)
-        if columns is not None:
-            query = query.select(list(columns))
-        try:
-            table: pa.Table = query.limit(None).to_arrow()
-        except (OSError, RuntimeError) as error:
-            raise StoreError(f"{name} cannot be read from {self.uri} ({brief(error)})") from error
-        return table
+        return self.tables.rows(name, where, columns)
 
     # --- runs -----------------------------------------------------------------------------------------------
 
@@ -174,7 +94,7 @@ class ResultStore:
         have = [r for r in self.runs() if r.id == run.id]
         if have:
             return have[0]
-        self._add("runs", run_table(run))
+        self.tables.add("runs", run_table(run))
         return run
 
     def runs(self) -> list[StoredRun]:
@@ -215,20 +135,20 @@ class ResultStore:
 
     def frames(self, run: str | None = None) -> list[StoredFrame]:
         """Finished frames, by sequence and place in it."""
-        rows = first_attempts(self.rows("frames", None if run is None else f"run = {_quoted(run)}"))
+        rows = first_attempts(self.rows("frames", None if run is None else f"run = {quoted(run)}"))
         records = [frame_of(row) for row in rows.to_pylist()]
         return sorted(records, key=lambda f: (f.run, f.sequence, f.index, f.name))
 
     def frames_of(self, ids: Sequence[str]) -> list[StoredFrame]:
         """Frames in the order of the ids; those that are not there are left out."""
-        rows = first_attempts(self._by_id("frames", ids))
+        rows = first_attempts(self.tables.by_id("frames", ids))
         found = {row["id"]: frame_of(row) for row in rows.to_pylist()}
         return [found[i] for i in ids if i in found]
 
     def neighbours(self, frame: str, before: int = 2, after: int = 2) -> list[StoredFrame]:
         """The clip around a frame, itself included: its sequence's frames in order."""
         own = self.frame(frame)
-        condition = f"run = {_quoted(own.run)} AND sequence = {_quoted(own.sequence)}"
+        condition = f"run = {quoted(own.run)} AND sequence = {quoted(own.sequence)}"
         rows = first_attempts(self.rows("frames", condition, ["id", "attempt", "index", "name"]))
         clip = sorted(
             zip(*(rows[c].to_pylist() for c in ("index", "name", "id")), strict=True),
@@ -276,14 +196,14 @@ class ResultStore:
 
     def findings(self, ids: Sequence[str], embeddings: bool = True) -> list[StoredFinding]:
         """Findings in the order of the ids; those that are not there are left out."""
-        rows = self._live_rows(self._by_id("findings", ids))
+        rows = self._live_rows(self.tables.by_id("findings", ids))
         vectors = self._embeddings(rows) if embeddings else {}
         found = {row["id"]: finding_of(row, vectors.get(row["id"])) for row in rows}
         return [found[i] for i in ids if i in found]
 
     def findings_of(self, frame: str, embeddings: bool = False) -> list[StoredFinding]:
         """All findings of a frame, in their order."""
-        rows = self._live_rows(self.rows("findings", f"frame = {_quoted(frame)}"))
+        rows = self._live_rows(self.rows("findings", f"frame = {quoted(frame)}"))
         vectors = self._embeddings(rows) if embeddings else {}
         records = [finding_of(row, vectors.get(row["id"])) for row in rows]
         return sorted(records, key=lambda f: f.number)
@@ -291,7 +211,7 @@ class ResultStore:
     def _live_rows(self, table: pa.Table) -> list[dict[str, Any]]:
         """Findings of finished frames."""
         frames = sorted(set(table["frame"].to_pylist()))
-        chosen = first_attempts(self._by_id("frames", frames, ["id", "attempt"]))
+        chosen = first_attempts(self.tables.by_id("frames", frames, ["id", "attempt"]))
         attempt = dict(zip(chosen["id"].to_pylist(), chosen["attempt"].to_pylist(), strict=True))
         return [row for row in table.to_pylist() if attempt.get(row["frame"]) == row["attempt"]]
 
@@ -302,26 +222,18 @@ class ResultStore:
         for name in self.vector_tables():
             ids = [row["id"] for row in rows if not space_of or _is_of(name, space_of.get(row["run"], ""))]
             if ids:
-                table = self._by_id(name, ids)
+                table = self.tables.by_id(name, ids)
                 keys = zip(table["id"].to_pylist(), table["attempt"].to_pylist(), strict=True)
                 for (key, attempt), vector in zip(keys, vectors_of(table), strict=True):
                     if attempts.get(key) == attempt:
                         out[key] = vector
         return out
 
-    def _by_id(self, name: str, ids: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
-        ids = list(dict.fromkeys(ids))
-        parts = [
-            self.rows(name, f"id IN ({', '.join(map(_quoted, ids[i : i + _CHUNK]))})", columns)
-            for i in range(0, len(ids), _CHUNK)
-        ]
-        return pa.concat_tables(parts) if parts else self.rows(name, "false", columns)
-
     # --- vectors --------------------------------------------------------------------------------------------
 
     def vector_tables(self) -> list[str]:
         """Names of the tables of vectors: one a model."""
-        return [name for name in self._names() if name.startswith("vectors_")]
+        return [name for name in self.tables.names() if name.startswith("vectors_")]
 
     def vector_spaces(self, spaces: Iterable[str]) -> set[str]:
         """Those of these models that have vectors."""
@@ -330,7 +242,7 @@ class ResultStore:
 
     def ensure_vectors(self, space: str, width: int) -> Any:
         """The table of this model's vectors, made if missing."""
-        return self._ensure(_vector_name(space, width), vector_schema(width))
+        return self.tables.ensure(_vector_name(space, width), vector_schema(width))
 
     def space(self, space: str | None = None) -> VectorSpace:
         """The vectors of one model; None: of the latest run that has any."""
@@ -357,7 +269,7 @@ class ResultStore:
         with self._lock:
             opened = self._spaces.get(name)
         if opened is None:
-            opened = VectorSpace(self, name)
+            opened = VectorSpace(self.tables, name)
             with self._lock:
                 opened = self._spaces.setdefault(name, opened)
         return opened
@@ -386,23 +298,6 @@ class ResultStore:
                 if "conflict" not in str(error).lower():
                     raise
 
-    def live_frames(self) -> pa.Table:
-        """Finished frames, each once, as columns."""
-        return first_attempts(self.rows("frames"))
-
-
-def first_attempts(rows: pa.Table) -> pa.Table:
-    """Each frame once: of several attempts the earliest."""
-    if rows.num_rows < 2 or pc.count_distinct(rows["id"]).as_py() == rows.num_rows:
-        return rows
-    best: dict[str, tuple[str, int]] = {}
-    for at, (key, attempt) in enumerate(
-        zip(rows["id"].to_pylist(), rows["attempt"].to_pylist(), strict=True)
-    ):
-        if key not in best or attempt < best[key][0]:
-            best[key] = (attempt, at)
-    return rows.take(pa.array(sorted(at for _, at in best.values())))
-
 
 def _vector_name(space: str, width: int) -> str:
     return f"vectors_{_slug(space)}_{width}"
@@ -414,7 +309,3 @@ def _is_of(table: str, space: str) -> bool:
 
 def _slug(space: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in space)[:48]
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,9 +22,8 @@ from jaxtyping import Bool, Float, Integer, UInt64
 
 from clipomaly.errors import StoreError
 from clipomaly.store.parts import root_of
-
-if TYPE_CHECKING:
-    from clipomaly.store.results import ResultStore
+from clipomaly.store.rows import vectors_of
+from clipomaly.store.tables import StoreTables, first_attempts, quoted
 
 __all__ = ["VectorSpace"]
 
@@ -56,18 +55,18 @@ class Listing(NamedTuple):
 class VectorSpace:
     """One model's vectors. Threads may share it."""
 
-    def __init__(self, store: ResultStore, name: str, memory: int = MEMORY) -> None:
-        self.store = store
+    def __init__(self, tables: StoreTables, name: str, memory: int = MEMORY) -> None:
+        self.tables = tables
         self.name = name
         self.memory = memory
-        self.width = int(store.table(name).schema.field("vector").type.list_size)
+        self.width = int(tables.table(name).schema.field("vector").type.list_size)
         self._version: tuple[int, int] | None = None
         self._held: Held = (np.zeros(0, object), np.zeros((0, self.width), np.float32))
         self._listed: tuple[tuple[int, int], Listing] | None = None
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return int(self.store.table(self.name).count_rows())
+        return int(self.tables.table(self.name).count_rows())
 
     @property
     def in_memory(self) -> bool:
@@ -131,7 +130,7 @@ class VectorSpace:
         with self._lock:
             version = self._now()
             if self._listed is None or self._listed[0] != version:
-                search = self.store.table(self.name).search().select(["id", "attempt"]).with_row_id(True)
+                search = self.tables.table(self.name).search().select(["id", "attempt"]).with_row_id(True)
                 table = search.limit(None).to_arrow()
                 live = self._live(table)
                 rows = table["_rowid"].to_numpy()[live]
@@ -141,7 +140,7 @@ class VectorSpace:
             return self._listed[1]
 
     def _now(self) -> tuple[int, int]:
-        return self.store.table(self.name).version, self.store.table("frames").version
+        return self.tables.table(self.name).version, self.tables.table("frames").version
 
     def vectors(self, ids: Collection[str]) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
         """The vectors of these findings, in the ids' order as far as there; a part has its finding's."""
@@ -157,7 +156,7 @@ class VectorSpace:
             there = at >= 0
             rows, back = np.unique(at[there], return_inverse=True)
             return np.array(list(ids), object)[there], self._fetch(listing, rows)[back]
-        found = {f.id: f.embedding for f in self.store.findings(roots)}
+        found = {f.id: f.embedding for f in self.tables.findings(roots)}
         pairs = [(i, v) for i, root in zip(ids, roots, strict=True) if (v := found.get(root)) is not None]
         if not pairs:
             return np.zeros(0, object), np.zeros((0, self.width), np.float32)
@@ -165,26 +164,21 @@ class VectorSpace:
 
     def _fetch(self, listing: Listing, places: Integer[np.ndarray, " m"]) -> Float[np.ndarray, "m d"]:
         """The vectors at these places of a listing, by their rows; places ascend."""
-        from clipomaly.store.rows import vectors_of
-
         out = np.empty((len(places), self.width), np.float32)
         for first in range(0, len(places), 16_384):
             part = places[first : first + 16_384]
-            found = self.store.table(self.name).take_row_ids(listing.rows[part].tolist())
+            found = self.tables.table(self.name).take_row_ids(listing.rows[part].tolist())
             table = found.select(["id", "attempt", "vector"]).to_arrow()
             if not np.array_equal(table["id"].to_numpy(zero_copy_only=False), listing.ids[part]):
                 # rows were moved together since they were listed: by their ids then
-                table = self.store._by_id(self.name, listing.ids[part].tolist())
+                table = self.tables.by_id(self.name, listing.ids[part].tolist())
                 table = table.filter(pa.array(self._live(table)))
                 table = table.take(_places(table["id"].to_numpy(zero_copy_only=False), listing.ids[part]))
             out[first : first + len(part)] = vectors_of(table)
         return out
 
     def _update(self) -> None:
-        from clipomaly.store.results import _quoted
-        from clipomaly.store.rows import vectors_of
-
-        listing = self.store.rows(self.name, columns=["id", "attempt"])
+        listing = self.tables.rows(self.name, columns=["id", "attempt"])
         live = self._live(listing)
         ids = listing["id"].filter(pa.array(live))
         wanted = ids.to_numpy(zero_copy_only=False)
@@ -197,7 +191,7 @@ class VectorSpace:
         matrix[place >= 0] = self._held[1][place[place >= 0]]
         for first in range(0, len(new), 500):
             part = wanted[new[first : first + 500]]
-            table = self.store.rows(self.name, f"id IN ({', '.join(map(_quoted, part))})")
+            table = self.tables.rows(self.name, f"id IN ({', '.join(map(quoted, part))})")
             keep = self._live(table)
             found = table["id"].to_numpy()[keep]
             matrix[_places(wanted, found)] = vectors_of(table)[keep]
@@ -205,13 +199,11 @@ class VectorSpace:
 
     def _read_all(self, count: int) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
         """Everything anew, piece by piece: never more than the result and one piece in memory."""
-        from clipomaly.store.rows import vectors_of
-
         matrix = np.empty((count, self.width), np.float32)
         ids: list[np.ndarray] = []
         filled = 0
         chosen = self._chosen()
-        batches = self.store.table(self.name).search().select(["id", "attempt", "vector"]).limit(None)
+        batches = self.tables.table(self.name).search().select(["id", "attempt", "vector"]).limit(None)
         for batch in batches.to_batches(16_384):
             table = pa.Table.from_batches([batch])
             keep = _matches(table, chosen)
@@ -229,9 +221,7 @@ class VectorSpace:
 
     def _chosen(self) -> tuple[pa.Array, pa.Array]:
         """Finished frames and the attempt that counts of each."""
-        from clipomaly.store.results import first_attempts
-
-        frames = first_attempts(self.store.rows("frames", columns=["id", "attempt"]))
+        frames = first_attempts(self.tables.rows("frames", columns=["id", "attempt"]))
         return frames["id"].combine_chunks(), frames["attempt"].combine_chunks()
 
     # --- index ----------------------------------------------------------------------------------------------
@@ -244,14 +234,14 @@ class VectorSpace:
         if rows < _INDEX_FROM:
             raise StoreError(f"an index needs {_INDEX_FROM} vectors, there are {rows}: search without one")
         count = partitions or max(16, round(rows**0.5 / 4))
-        self.store.table(self.name).create_index(
+        self.tables.table(self.name).create_index(
             "vector", vector_column_name="vector", config=IvfRq(distance_type="cosine", num_partitions=count)
         )
 
     @property
     def is_indexed(self) -> bool:
         """Whether there is an index on the vectors."""
-        return any("vector" in index.columns for index in self.store.table(self.name).list_indices())
+        return any("vector" in index.columns for index in self.tables.table(self.name).list_indices())
 
     def _through_index(self, query: Float[np.ndarray, " d"], limit: int) -> list[tuple[str, float]]:
         want = 4 * limit
@@ -265,7 +255,7 @@ class VectorSpace:
             want *= 8
 
     def _ask_index(self, query: Float[np.ndarray, " d"], want: int) -> pa.Table:
-        search: Any = self.store.table(self.name).search(query, vector_column_name="vector")
+        search: Any = self.tables.table(self.name).search(query, vector_column_name="vector")
         search = search.distance_type("cosine").nprobes(PROBES).refine_factor(max(1, RANKED // want))
         return search.select(["id", "attempt", "_distance"]).with_row_id(True).limit(want).to_arrow()
 
@@ -291,10 +281,8 @@ class VectorSpace:
         self, listing: Listing, query: Float[np.ndarray, " d"], limit: int, allowed: Bool[np.ndarray, " n"]
     ) -> list[tuple[str, float]]:
         """Every vector is read once, piece by piece."""
-        from clipomaly.store.rows import vectors_of
-
         best: list[tuple[str, float]] = []
-        search = self.store.table(self.name).search().select(["id", "vector"]).with_row_id(True).limit(None)
+        search = self.tables.table(self.name).search().select(["id", "vector"]).with_row_id(True).limit(None)
         for batch in search.to_batches(65_536):
             table = pa.Table.from_batches([batch])
             rows = table["_rowid"].to_numpy()
@@ -307,7 +295,7 @@ class VectorSpace:
     def _live_few(self, table: pa.Table) -> list[bool]:
         frames = [key[:16] for key in table["id"].to_pylist()]
         chosen: dict[str, str] = {}
-        rows = self.store._by_id("frames", frames, ["id", "attempt"])
+        rows = self.tables.by_id("frames", frames, ["id", "attempt"])
         for key, attempt in zip(rows["id"].to_pylist(), rows["attempt"].to_pylist(), strict=True):
             chosen[key] = min(attempt, chosen.get(key, attempt))
         return [chosen.get(f) == a for f, a in zip(frames, table["attempt"].to_pylist(), strict=True)]
