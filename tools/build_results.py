@@ -55,8 +55,8 @@ beat it has learnt nothing.
 """
 GLANCE_INTRO = """
 AP / FPR95 over all pixels of a set. The intervals stand below; on sets this small they are ten to forty
-points wide: read no order into neighbours. All on the embedded model unless the column says otherwise; mini was
-trained with pasted outliers (see [its card](models/mini.md)).
+points wide: read no order into neighbours. All on the embedded model unless the column says otherwise; mini
+was trained with pasted outliers (see [its card](models/mini.md)).
 """.strip()
 
 
