@@ -119,7 +119,11 @@ def show_store(uri: str, decisions: str | None, as_json: bool) -> None:
             }
             for r in runs
         ]
-        print(json.dumps({"store": uri, "schema": store.tables.schema_version(), "runs": rows, "counts": counts}))
+        print(
+            json.dumps(
+                {"store": uri, "schema": store.tables.schema_version(), "runs": rows, "counts": counts}
+            )
+        )
         return
     print_table(
         ("run", "started (UTC)", "method", "model", "vocabulary", "frames", "findings"),

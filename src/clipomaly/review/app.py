@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from clipomaly.errors import ClipomalyError, FrameError
-from clipomaly.review import wire
+from clipomaly.review import views, wire
 from clipomaly.review.cutting import Cutting
 from clipomaly.review.desk import Desk, NotThere
 from clipomaly.review.groups import Groups
@@ -322,16 +322,16 @@ def _pictures(app: FastAPI, desk: Desk) -> None:
 
     @app.get("/picture/frame/{frame}")
     def frame(frame: FindingId, size: Literal["small", "shown", "full"] = "shown") -> Response:
-        return answer(desk.frame_picture(frame, size))
+        return answer(views.frame_picture(desk, frame, size))
 
     @app.get("/picture/score/{frame}")
     def score(frame: FindingId) -> Response:
-        return answer(desk.score_picture(frame))
+        return answer(views.score_picture(desk, frame))
 
     @app.get("/picture/mask/{finding}")
     def mask(finding: FindingId) -> Response:
-        return answer(desk.mask_picture(finding))
+        return answer(views.mask_picture(desk, finding))
 
     @app.get("/picture/crop/{finding}")
     def crop(finding: FindingId) -> Response:
-        return answer(desk.crop_picture(finding))
+        return answer(views.crop_picture(desk, finding))

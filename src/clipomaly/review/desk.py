@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from clipomaly.errors import FrameError, StoreError
-from clipomaly.review import pictures, wire
+from clipomaly.errors import StoreError
+from clipomaly.review import wire
 from clipomaly.review.filters import read_filter, read_order
+from clipomaly.review.pictures import ByteCache
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.counting import standing
 from clipomaly.store.decisions import Decision, Decisions
@@ -48,7 +49,7 @@ class Desk:
         self.store = store
         self.decisions = decisions
         self.catalogue = Catalogue(store, decisions)
-        self.cache = pictures.ByteCache()
+        self.pictures = ByteCache()
         self.turn = threading.RLock()
         self._frames: OrderedDict[str, tuple[StoredFrame, list[StoredFinding]]] = OrderedDict()
         self._looking: dict[str, tuple[str, float]] = {}
@@ -148,6 +149,11 @@ class Desk:
             every = self.catalogue.mask(replace(where, status=STATUSES))
             counted = every & standing(self.catalogue)
             return {**self._by_status(counted), "parted": int(every.sum() - counted.sum())}
+
+    def count_by_status(self, where: FindingFilter | None = None) -> dict[str, int]:
+        """How many findings have each status."""
+        with self.turn:
+            return self._by_status(self.catalogue.mask(where))
 
     def _by_status(self, mask: np.ndarray) -> dict[str, int]:
         numbers = np.bincount(self.catalogue.status[mask], minlength=len(STATUSES))
@@ -373,64 +379,6 @@ class Desk:
                             )
                 latest = decision.id
         return {"revision": latest, "changed": changed, "counts": self.counts(given)}
-
-    # --- pictures -------------------------------------------------------------------------------------------
-
-    def frame_picture(self, frame: str, size: str) -> bytes:
-        """A frame as JPEG: `small`, `shown` or `full`."""
-        own, _ = self.sheet(frame)
-        if size == "small" and own.thumbnail:
-            return self.store.read_file(own.thumbnail)
-        longest = {"small": pictures.SMALL, "shown": pictures.SHOWN, "full": None}[size]
-        return self.cache.get(
-            f"frame/{frame}/{size}", lambda: pictures.frame_jpeg(self.store.image(frame), longest)
-        )
-
-    def score_picture(self, frame: str) -> bytes:
-        """A frame's unknown score."""
-
-        def make() -> bytes:
-            score = self.store.score_map(frame)
-            if score is None:
-                raise NotThere(f"no score map was kept for frame {frame!r}")
-            return pictures.score_heat(score)
-
-        self.sheet(frame)
-        return self.cache.get(f"score/{frame}", make)
-
-    def mask_picture(self, finding: str) -> bytes:
-        """A finding's mask, in the colour of its name now."""
-        own, _, _ = self.stored(finding)
-        mask, box = self.mask_place(finding)
-        name = self.catalogue.name_of(finding)
-        at = self.catalogue.state(finding).at if mask is not None else None
-        return self.cache.get(
-            f"mask/{finding}/{at}/{name}",
-            lambda: pictures.mask_png(
-                own.mask() if mask is None else mask, box, pictures.finding_color(name)
-            ),
-        )
-
-    def crop_picture(self, finding: str) -> bytes:
-        """A finding with some surroundings."""
-        own, frame, _ = self.stored(finding)
-
-        def make() -> bytes:
-            if own.thumbnail and finding == root_of(finding):
-                return self.store.read_file(own.thumbnail)
-            try:
-                return pictures.crop_jpeg(self.store.image(frame.id), own.box)
-            except FrameError:
-                if own.thumbnail:  # of a part: its finding's shows more, and is there
-                    return self.store.read_file(own.thumbnail)
-                raise
-
-        return self.cache.get(f"crop/{finding}", make)
-
-    def count_by_status(self, where: FindingFilter | None = None) -> dict[str, int]:
-        """How many findings have each status."""
-        with self.turn:
-            return self._by_status(self.catalogue.mask(where))
 
 
 def _pairs(text: str | None) -> list[tuple[str, str]]:

@@ -19,9 +19,10 @@ from jaxtyping import Bool, Integer
 from clipomaly.errors import ConfigError
 from clipomaly.records import UNNAMED, names_are_guesses
 from clipomaly.store.columns import Texts, flat, numbers, pictures_of, places_of, top
-from clipomaly.store.counting import bearing, standing
+from clipomaly.store.counting import bearing
 from clipomaly.store.decisions import Decisions
 from clipomaly.store.filters import FindingFilter
+from clipomaly.store.meeting import meeting, order_key
 from clipomaly.store.parts import part_id, part_record, root_of
 from clipomaly.store.records import StoredFinding
 from clipomaly.store.results import ResultStore
@@ -359,7 +360,7 @@ class Catalogue:
             )
         with self._lock:
             rows = np.flatnonzero(self.mask(where))
-            keys = self._key(column)[rows]
+            keys = order_key(self, column)[rows]
             keys = -keys if down else keys
             rows = rows[np.argsort(keys, kind="stable")]
             stop = None if limit is None else offset + limit
@@ -382,58 +383,5 @@ class Catalogue:
             return out
 
     def mask(self, where: FindingFilter | None) -> Bool[np.ndarray, " n"]:
-        """Which rows meet the filter; what was split only where its status, or itself, is asked for."""
-        f = where or FindingFilter()
-        whole = "split" in f.statuses or f.ids is not None
-        keep = np.ones(len(self.ids), bool) if whole else standing(self)
-        if f.run is not None:
-            keep &= self.run.equal(f.run)
-        if f.statuses:
-            keep &= np.isin(self.status, [STATUSES.index(s) for s in f.statuses])
-        if f.name is not None:
-            keep &= self.name.equal(f.name)
-        for column, value in ((self.camera, f.camera), (self.place, f.place), (self.assignee, f.assignee)):
-            if value is not None:
-                keep &= column.equal(value)
-        for values, low, high in (
-            (self.score, f.min_score, f.max_score),
-            (self.time, f.since, f.until),
-            (self._area_like(f.min_area), f.min_area, None),
-            (self._area_like(f.max_area), None, f.max_area),
-        ):
-            if low is not None:
-                keep &= values >= low
-            if high is not None:
-                keep &= values <= high
-        if f.cluster is not None:
-            keep &= self.cluster == f.cluster
-        if f.text:
-            in_frame = self.frame_name.containing(f.text)  # a text a frame; its codes are in frame order
-            named = self.name.containing(f.text) | self.nearest_known.containing(f.text)
-            keep &= named | in_frame[self.owner]
-        for key, value in f.conditions.items():
-            keep &= self._condition(key, value)
-        if f.ids is not None:
-            rows = self.rows(list(f.ids))
-            allowed = np.zeros(len(keep), bool)
-            allowed[rows[rows >= 0]] = True
-            keep &= allowed
-        return keep
-
-    def _area_like(self, limit: float | None) -> np.ndarray:
-        return self.share if limit is not None and limit < 1 else self.area
-
-    def _condition(self, key: str, value: str) -> Bool[np.ndarray, " n"]:
-        import json
-
-        hit = np.array([json.loads(w or "{}").get(key) == value for w in self._conditions.words], bool)
-        return hit[self._conditions.codes] if len(hit) else np.zeros(len(self.ids), bool)
-
-    def _key(self, column: str) -> np.ndarray:
-        if column == "name":
-            rank = np.argsort(np.argsort(np.array(self.name.words, object), kind="stable"))
-            return np.asarray(rank[self.name.codes] if len(rank) else np.zeros(len(self.ids)))
-        if column == "id":
-            return np.argsort(np.argsort(self.ids, kind="stable"))
-        values: np.ndarray = getattr(self, column)
-        return np.nan_to_num(values, nan=-np.inf) if column == "time" else values
+        """Which rows meet the filter."""
+        return meeting(self, where or FindingFilter())

@@ -156,7 +156,9 @@ class VectorSpace:
             there = at >= 0
             rows, back = np.unique(at[there], return_inverse=True)
             return np.array(list(ids), object)[there], self._fetch(listing, rows)[back]
-        found = {f.id: f.embedding for f in self.tables.findings(roots)}
+        table = self.tables.by_id(self.name, roots)
+        table = table.filter(pa.array(self._live_few(table), pa.bool_()))
+        found = dict(zip(table["id"].to_pylist(), vectors_of(table), strict=True))
         pairs = [(i, v) for i, root in zip(ids, roots, strict=True) if (v := found.get(root)) is not None]
         if not pairs:
             return np.zeros(0, object), np.zeros((0, self.width), np.float32)
