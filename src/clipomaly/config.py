@@ -128,7 +128,10 @@ class NamingSettings:
     names: str = option(
         "dictionary", "Where candidate names come from.", choices=("dictionary", "tags", "both", "none")
     )
-    dictionary: str | None = option(None, "Word list, one name a line; default: the shipped dictionary.")
+    dictionary: str | None = option(
+        None,
+        "Word list, one name a line; road or airside, parts of the shipped dictionary; default: all of it.",
+    )
     tags: str | None = option(None, "Tag list for the tagger, one a line; default: the shipped dictionary.")
     tagger: str | None = option(
         None,

@@ -24,17 +24,21 @@ from clipomaly.vocabulary import Vocabulary, normalise_name
 __all__ = ["keep_words", "load_words"]
 
 _DICTIONARY = "dictionary.txt"
+#: Parts of it that go by a name of their own.
+_PARTS = ("airside", "road")
 _NOT_A_KIND = "not_a_kind.txt"
 
 
 def load_words(path: str | Path | None = None) -> tuple[str, ...]:
     """Words of a list (one a line, `#` starts a comment), or of the shipped dictionary; sorted, each once.
 
-    >>> "suitcase" in load_words()
-    True
+    >>> "suitcase" in load_words(), "luggage tag" in load_words("airside"), "tarantula" in load_words("road")
+    (True, True, False)
     """
     if path is None:
         return tuple(sorted(_shipped(_DICTIONARY)))
+    if path in _PARTS and not Path(path).exists():
+        return tuple(sorted(_shipped(f"{path}.txt")))
     try:
         words = _words(Path(path).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
