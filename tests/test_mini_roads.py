@@ -10,17 +10,11 @@ import numpy as np
 import pytest
 
 from clipomaly.errors import ConfigError, DataError, ModelError
-from clipomaly.training.mini.pack import CITYSCAPES, IGNORE, LABELS
-from clipomaly.training.mini.road_labels import (
-    Segmenter,
-    fit,
-    idd_labels,
-    label_of,
-    people_only,
-    thin_uprights,
-)
+from clipomaly.training.mini.labels import CITYSCAPES, IGNORE, LABELS
+from clipomaly.training.mini.road_labels import fit, idd_labels, label_of, people_only, thin_uprights
 from clipomaly.training.mini.road_sources import AURA, CRACKS, IDD, KITTI, ROADSCENE, SOURCES, UNLABELLED
 from clipomaly.training.mini.roads import RoadFolder, is_held, main, make_roads
+from clipomaly.training.mini.teachers import Segmenter
 
 H, W = 60, 100
 

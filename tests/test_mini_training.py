@@ -19,11 +19,15 @@ from clipomaly.encoders.mini.modeling import MiniCLIPModel, mini_config
 from clipomaly.encoders.mini.tokenizer import build_tokenizer
 from clipomaly.errors import ConfigError, DataError
 from clipomaly.training.mini.folder import write_folder
-from clipomaly.training.mini.joint import JointRecipe, Objective, known_words, make_batch, train_joint
+from clipomaly.training.mini.joint import train_joint
+from clipomaly.training.mini.joint_batches import make_batch
+from clipomaly.training.mini.joint_losses import Objective, known_words
+from clipomaly.training.mini.joint_recipe import JointRecipe
+from clipomaly.training.mini.labels import CAMVID, CITYSCAPES, IGNORE, LABELS, OUTLIER, allowed
 from clipomaly.training.mini.look import average_precision
 from clipomaly.training.mini.material import Material
 from clipomaly.training.mini.names import KNOWN, TEMPLATES, Lexicon, anchor_vectors, fill
-from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, IGNORE, LABELS, OUTLIER, allowed, rough_mask
+from clipomaly.training.mini.pack import rough_mask
 from clipomaly.training.mini.photos import PhotoRecipe, Photos, train_trunk
 from clipomaly.training.mini.run import main, read_recipe
 from clipomaly.training.mini.scenes import SceneMaker
@@ -372,8 +376,8 @@ def test_portraits_of_rendered_things_are_tiles_and_pasted_things_with_their_nam
 def test_rendered_scenes_bring_aprons_names_and_their_own_terms(
     material: Material, lexicon: Lexicon, tokenizer, tmp_path: Path
 ) -> None:
+    from clipomaly.training.mini.labels import AIRSIDE, FIRST_AIRSIDE
     from clipomaly.training.mini.names import WordNet
-    from clipomaly.training.mini.pack import AIRSIDE, FIRST_AIRSIDE
     from clipomaly.training.mini.text import TextCoder
 
     for domain, vocabulary in (("apron", "airside"), ("road", "cityscapes")):

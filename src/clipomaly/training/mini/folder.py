@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from clipomaly.encoders.mini.tokenizer import save_tokenizer
-from clipomaly.training.mini.joint import JointRecipe
+from clipomaly.training.mini.joint_recipe import JointRecipe
 from clipomaly.training.mini.look import LOOK_TEMPLATES
 
 __all__ = ["write_folder"]

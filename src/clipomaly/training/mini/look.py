@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from clipomaly.encoders.mini.modeling import MiniCLIPModel
-from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, decode
+from clipomaly.training.mini.labels import CAMVID, CITYSCAPES
+from clipomaly.training.mini.pack import decode
 
 __all__ = ["camvid_miou", "dense_scores", "naming", "text_vectors", "unknown_scores"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from clipomaly.training.mini.pack import FIRST_AIRSIDE, LABELS
+from clipomaly.training.mini.labels import FIRST_AIRSIDE, LABELS
 
 __all__ = ["GROUND", "add_lures", "ground_of"]
 

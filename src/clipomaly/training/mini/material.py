@@ -15,17 +15,9 @@ import numpy as np
 
 from clipomaly.data.datasets import open_dataset
 from clipomaly.errors import DataError
+from clipomaly.training.mini.labels import CAMVID, FIRST_AIRSIDE, IGNORE, LABELS, OUTLIER
 from clipomaly.training.mini.names import Lexicon, WordNet
-from clipomaly.training.mini.pack import (
-    CAMVID,
-    FIRST_AIRSIDE,
-    IGNORE,
-    LABELS,
-    OUTLIER,
-    decode,
-    read_labels,
-    read_rgb,
-)
+from clipomaly.training.mini.pack import decode, read_labels, read_rgb
 from clipomaly.training.mini.pasted import LAND, NEVER_PASTED, NOT_PASTED, STILL_PASTED
 from clipomaly.training.mini.text import picture_synsets
 

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 
+from clipomaly.training.mini.labels import CAMVID, CITYSCAPES
 from clipomaly.training.mini.look import (
     average_precision,
     camvid_miou,
@@ -28,7 +29,7 @@ from clipomaly.training.mini.look import (
     text_vectors,
     unknown_scores,
 )
-from clipomaly.training.mini.pack import CAMVID, CITYSCAPES, camvid_frames, decode, read_labels, read_rgb
+from clipomaly.training.mini.pack import camvid_frames, decode, read_labels, read_rgb
 
 __all__ = ["anomaly_figures", "held_out_scenes", "main"]
 

@@ -13,75 +13,18 @@ allows.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from clipomaly.errors import ModelError
-from clipomaly.training.mini.pack import CITYSCAPES, IGNORE, LABELS, softmax
+from clipomaly.training.mini.labels import CITYSCAPES, IGNORE, LABELS
 
-__all__ = ["Segmenter", "Teacher", "among", "fit", "idd_labels", "label_of", "people_only", "plain"]
+__all__ = ["among", "fit", "idd_labels", "label_of", "people_only", "plain"]
 
 SURE = 0.6
 LABELLED = {name: LABELS.index(name) for name in LABELS}
 CARS, BIKES = ("car", "truck", "bus"), ("motorcycle", "bicycle")
-
-
-class Teacher(Protocol):
-    """Class probabilities of a frame, from one view for each longer side asked for."""
-
-    def __call__(
-        self, image: UInt8[np.ndarray, "h w 3"], sides: tuple[int, ...]
-    ) -> Float[np.ndarray, "19 h w"]: ...
-
-
-class Segmenter:
-    """The Cityscapes segmenter as a teacher: the mean over views, every second one mirrored."""
-
-    def __init__(self, path: Path) -> None:
-        import onnxruntime as ort
-
-        if not path.is_file():
-            raise ModelError(
-                f"{path}: no such file; --teacher wants the ONNX graph of a Cityscapes segmenter"
-            )
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        try:
-            self.session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions have no common public class
-            first = str(error).splitlines()[0]
-            raise ModelError(f"{path}: ONNX Runtime cannot open this teacher: {first}") from error
-        inputs = [i.name for i in self.session.get_inputs()]
-        outputs = [o.name for o in self.session.get_outputs()]
-        if inputs != ["rgb"] or "logits" not in outputs:
-            raise ModelError(
-                f"{path}: a teacher takes `rgb` [b, 3, h, w] of 0 to 255 and gives `logits` [b, 19, …]; "
-                f"this graph has {', '.join(inputs)} and {', '.join(outputs)}"
-            )
-
-    def __call__(
-        self, image: UInt8[np.ndarray, "h w 3"], sides: tuple[int, ...]
-    ) -> Float[np.ndarray, "19 h w"]:
-        h, w = image.shape[:2]
-        total = np.zeros((len(CITYSCAPES), h, w), np.float32)
-        for k, side in enumerate(sides):
-            scale = side / max(h, w)
-            size = (max(32, round(w * scale / 32) * 32), max(32, round(h * scale / 32) * 32))
-            way = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-            view = cv2.resize(image, size, interpolation=way).astype(np.float32).transpose(2, 0, 1)[None]
-            mirrored = k % 2 == 1
-            x = np.ascontiguousarray(view[..., ::-1] if mirrored else view)
-            logits = self.session.run(["logits"], {"rgb": x})[0][0]
-            logits = np.ascontiguousarray(logits[..., ::-1] if mirrored else logits)
-            # resized as probabilities, not as logits: a mean of probabilities is one
-            p = softmax(logits, 0).transpose(1, 2, 0)
-            total += cv2.resize(p, (w, h)).transpose(2, 0, 1)
-        return total / len(sides)
 
 
 def label_of(name: str) -> int:

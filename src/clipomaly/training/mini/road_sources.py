@@ -12,17 +12,10 @@ import cv2
 import numpy as np
 
 from clipomaly.errors import DataError
-from clipomaly.training.mini.pack import CITYSCAPES, IGNORE, read_labels, read_rgb
-from clipomaly.training.mini.road_labels import (
-    CARS,
-    Teacher,
-    among,
-    fit,
-    idd_labels,
-    label_of,
-    people_only,
-    plain,
-)
+from clipomaly.training.mini.labels import CITYSCAPES, IGNORE
+from clipomaly.training.mini.pack import read_labels, read_rgb
+from clipomaly.training.mini.road_labels import CARS, among, fit, idd_labels, label_of, people_only, plain
+from clipomaly.training.mini.teachers import Teacher
 
 __all__ = ["SOURCES", "UNLABELLED", "Frame", "Source"]
 

@@ -5,7 +5,7 @@
         --out mini-roads --held mini-roads-held
 
 Every data set is optional. Frames that are there already are skipped, so a stopped run goes on with the same
-line. Labels are indices into `clipomaly.training.mini.pack.LABELS`, 255 is ignored. `OUT/sources.json` lists
+line. Labels are indices into `LABELS` in `labels.py`, 255 is ignored. `OUT/sources.json` lists
 the sources with their counts.
 Every 25th frame, by a hash of its name, goes to `--held`: for choosing thresholds, never for training.
 """
@@ -29,9 +29,11 @@ from rich.console import Console
 from rich.progress import track
 
 from clipomaly.errors import ClipomalyError, ConfigError
-from clipomaly.training.mini.pack import IGNORE, LABELS, encode_image, encode_labels, read_labels
-from clipomaly.training.mini.road_labels import Segmenter, Teacher, fit
+from clipomaly.training.mini.labels import IGNORE, LABELS
+from clipomaly.training.mini.pack import encode_image, encode_labels, read_labels
+from clipomaly.training.mini.road_labels import fit
 from clipomaly.training.mini.road_sources import SOURCES, UNLABELLED, Frame, Source
+from clipomaly.training.mini.teachers import Segmenter, Teacher
 
 __all__ = ["RoadFolder", "is_held", "main", "make_roads"]
 

@@ -59,7 +59,7 @@ def read_recipe(path: Path) -> MiniRecipe:
     clipomaly.errors.ConfigError: r.toml: [joint] has no setting stepz; it has average, balance, ...
     """
     raw = tomllib.loads(path.read_text())
-    from clipomaly.training.mini.joint import JointRecipe
+    from clipomaly.training.mini.joint_recipe import JointRecipe
     from clipomaly.training.mini.photos import PhotoRecipe
 
     for table, known in (("trunk", PhotoRecipe), ("joint", JointRecipe), ("tune", JointRecipe)):
@@ -193,7 +193,8 @@ class Run:
         from transformers import CLIPTokenizer
 
         from clipomaly.encoders.mini.modeling import MiniCLIPModel
-        from clipomaly.training.mini.joint import JointRecipe, train_joint
+        from clipomaly.training.mini.joint import train_joint
+        from clipomaly.training.mini.joint_recipe import JointRecipe
         from clipomaly.training.mini.material import Material
         from clipomaly.training.mini.names import WordNet
         from clipomaly.training.mini.photos import PhotoRecipe, load_photos

@@ -13,9 +13,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from clipomaly.training.mini.labels import IGNORE, LABELS, OUTLIER
 from clipomaly.training.mini.lures import add_lures, ground_of
 from clipomaly.training.mini.material import Material, cut
-from clipomaly.training.mini.pack import IGNORE, LABELS, OUTLIER
 
 __all__ = ["Canvas", "SceneMaker"]
 
