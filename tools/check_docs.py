@@ -1,5 +1,5 @@
-"""Documentation cannot fall behind: the settings page is the one made from the code, every command, method
-and vocabulary is documented, and links lead somewhere.
+"""Documentation cannot fall behind: the settings page is the one made from the code, every command, option,
+method and vocabulary is documented, and links lead somewhere.
 
     python tools/check_docs.py            say what is missing
     python tools/check_docs.py --write    write docs/settings.md anew
@@ -9,7 +9,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from clipomaly.cli import app
 from clipomaly.config import setting_fields
@@ -60,6 +64,16 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", h.strip().lower()).replace(" ", "-") for h in headings}
 
 
+def options(command: Any, path: str = "clipomaly") -> Iterator[tuple[str, list[str]]]:
+    """Every option as its command and its ways of writing: `--sheet`, `--no-sheet`."""
+    for name, sub in getattr(command, "commands", {}).items():
+        yield from options(sub, f"{path} {name}")
+    for parameter in command.params:
+        flags = [o for o in (*parameter.opts, *parameter.secondary_opts) if o.startswith("--")]
+        if flags and not getattr(command, "commands", {}):
+            yield path, flags
+
+
 def main() -> int:
     """Print what is missing; 1 if anything is."""
     if "--write" in sys.argv:
@@ -88,6 +102,12 @@ def main() -> int:
             own = name.partition(" ")[2] not in FORMATS  # those share one page and one line for all
             if own and f"clipomaly {name}" not in everything:
                 problems.append(f"command `clipomaly {name}` is not documented")
+    written = set(re.findall(r"--[a-z][a-z-]*", everything))
+    problems += [
+        f"option {flags[0]} of `{name}` is not documented"
+        for name, flags in options(typer.main.get_command(app))
+        if not written.intersection(flags)
+    ]
     exports = (ROOT / "docs" / "exports.md").read_text("utf-8")
     problems += [f"format `{n}` is not in docs/exports.md" for n in FORMATS if f"| `{n}` |" not in exports]
     for kind, names in (("method", METHODS), ("vocabulary", list_vocabularies())):
