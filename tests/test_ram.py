@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,6 @@ import pytest
 from clipomaly.encoders.ram.tags import read_tag_thresholds, read_tags
 from clipomaly.errors import ConfigError, ModelError
 from clipomaly.methods.clipomaly import Clipomaly
-from clipomaly.naming.captions import CaptionTagger, words_in
 from clipomaly.naming.ram import RamTagger, tag_threshold
 from clipomaly.testing import ColourEncoder, check_method, colour_picture, colour_vocabulary
 
@@ -264,68 +262,6 @@ def test_tag_files(tmp_path: Path) -> None:
     (tmp_path / "ram_tag_list_threshold.txt").write_text("0.5\n", "utf-8")
     with pytest.raises(ModelError, match="1 thresholds for 2 tags"):
         read_tag_thresholds(tmp_path, tags)
-
-
-def test_words_in_captions() -> None:
-    words = frozenset({"traffic cone", "cone", "dog", "ferry", "box"})
-    assert words_in("Three traffic cones, two ferries and a DOG.", words) == ["traffic cone", "ferry", "dog"]
-    assert words_in("boxes; a boxer", words) == ["box"]
-    assert words_in("", words) == []
-
-
-def test_caption_votes() -> None:
-    class Says:
-        def captions(self, image: np.ndarray) -> list[str]:
-            return ["a dog and a dog on a road", "a box"]
-
-    image = colour_picture("red")
-    [features] = ColourEncoder().encode_images([image])
-    tags = CaptionTagger(Says(), ["dog", "box", "road"]).tag(image, features)
-    assert {t.word: t.score for t in tags} == {"dog": 0.5, "box": 0.5, "road": 0.5}
-
-
-def test_captioner_of_transformers(tmp_path: Path) -> None:
-    """A small BLIP with random weights, saved and opened as a user's folder is."""
-    transformers = pytest.importorskip("transformers")
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    from clipomaly.config import NamingSettings
-    from clipomaly.methods.taggers import open_tagger
-
-    words = ["[PAD]", "[UNK]", "[SEP]", "[CLS]", "dog", "cone", "a", "road"]
-    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    fast = transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", sep_token="[SEP]", cls_token="[CLS]"
-    )
-    fast.save_pretrained(tmp_path)
-    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = transformers.BlipConfig(
-        text_config=small
-        | {
-            "vocab_size": 8,
-            "bos_token_id": 3,
-            "eos_token_id": 2,
-            "sep_token_id": 2,
-            "pad_token_id": 0,
-            "encoder_hidden_size": 16,
-            "max_position_embeddings": 40,
-        },
-        vision_config=small | {"image_size": 32, "patch_size": 8},
-        projection_dim=16,
-    )
-    torch.manual_seed(0)
-    transformers.BlipForConditionalGeneration(config).save_pretrained(tmp_path)
-    (tmp_path / "preprocessor_config.json").write_text(
-        json.dumps({"image_processor_type": "BlipImageProcessor", "size": {"height": 32, "width": 32}}),
-        "utf-8",
-    )
-    tagger = open_tagger(NamingSettings(names="tags", tagger=str(tmp_path)))
-    assert isinstance(tagger, CaptionTagger)
-    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
-    captions = tagger.captioner.captions(image)
-    assert captions == tagger.captioner.captions(image)
-    assert set(captions[0].split()) <= set(words)
 
 
 def test_open_tagger_says_what_is_missing(tmp_path: Path) -> None:

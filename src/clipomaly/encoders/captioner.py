@@ -23,18 +23,18 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from clipomaly.encoders.processors import open_processor
-from clipomaly.errors import FrameError, MissingExtra, ModelError
+from clipomaly.errors import MissingExtra, ModelError
 
-__all__ = ["NEW_TOKENS", "PROMPTS", "QUESTION", "TransformersCaptioner", "check_captioner", "is_captioner"]
+__all__ = ["NEW_TOKENS", "PROMPTS", "QUESTION", "TransformersCaptioner", "check_captioner"]
 
-#: Names alone, because only words of a list are kept and every other token costs the same time; the odd things
-#: are asked for by kind, since a model that lists what is usual stops before it comes to them.
+#: Names alone, because only words of a list are kept and every other token costs the same time. Odd things
+#: are asked for, since a model that begins with what is usual stops before it comes to them.
 QUESTION = (
     "List every object in this picture, small, unusual and misplaced ones too. "
     "Answer with their names only, separated by commas."
 )
 
-#: Families (`model_type`) that are not asked in words of ours: what they were trained to answer. None: nothing.
+#: Families (`model_type`) without a chat: what they learnt to answer or to continue. None: the picture alone.
 PROMPTS: Mapping[str, str | None] = {
     "blip": None,
     "blip-2": None,
@@ -50,16 +50,8 @@ PROMPTS: Mapping[str, str | None] = {
 #: Some twenty names; a model that has said what it sees ends earlier by itself.
 NEW_TOKENS = 64
 
+#: What a checkpoint may set for drawing at random, and a length beside which ours would be warned of.
 _SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "max_length")
-
-
-def is_captioner(folder: Path) -> bool:
-    """Whether the folder is a `transformers` checkpoint that writes text about a picture."""
-    try:
-        check_captioner(folder)
-    except (MissingExtra, ModelError):
-        return False
-    return True
 
 
 def check_captioner(folder: Path) -> str:
@@ -105,18 +97,18 @@ class TransformersCaptioner:
         self.family = check_captioner(folder)
         if not any(folder.glob("*.safetensors")):
             raise ModelError(
-                f"{folder}: no .safetensors file; other formats can hold code and are not read: fetch the weights "
-                "as safetensors, or save them so with transformers' save_pretrained where you trust them"
+                f"{folder}: no .safetensors file; other formats can hold code and are not read: fetch the "
+                "weights as safetensors, or save them so with save_pretrained of transformers"
             )
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        # A processor chooses half precision for no one: single on the CPU, where half is slow and coarser.
+        # Half precision is what accelerators are fast in; on a CPU it is slow, and answers depend on the CPU.
         kept: Any = torch.float32 if self._device.type == "cpu" else "auto"
         try:
             self.processor: Any = open_processor(folder)
             self._template = _template_of(self.processor) if self.family not in PROMPTS else None
             self._text = prompt if prompt is not None else self._prompt()
             self.inputs(np.full((64, 96, 3), 127, np.uint8))  # before gigabytes are read
-            model, read = AutoModelForImageTextToText.from_pretrained(
+            opened: Any = AutoModelForImageTextToText.from_pretrained(
                 folder,
                 local_files_only=True,
                 trust_remote_code=False,
@@ -127,18 +119,20 @@ class TransformersCaptioner:
         except ModelError:
             raise
         except Exception as error:  # the library raises many kinds
-            raise ModelError(f"cannot open the captioner in {folder}: {error}") from error
+            raise ModelError(f"cannot open the captioner in {folder}: {_line(error)}") from error
+        model, read = opened
         # A pooling layer that nothing reads may be absent. Anything else would be filled with random numbers.
         absent = sorted(name for name in read["missing_keys"] if "pooler" not in name)
         if absent:
             raise ModelError(
-                f"{folder}: the weights lack {len(absent)} tensors of a {self.family}, the first {absent[0]}; "
+                f"{folder}: the weights lack {len(absent)} tensors of a {self.family}, first {absent[0]}; "
                 "they are of another release: fetch the conversion for transformers (often …-hf)"
             )
         self.model: Any = model.eval().to(self._device)
         for part in self.model.modules():
-            for name in _SAMPLING if getattr(part, "generation_config", None) is not None else ():
-                setattr(part.generation_config, name, None)
+            if (held := getattr(part, "generation_config", None)) is not None:
+                for name in _SAMPLING:
+                    setattr(held, name, None)
 
     def captions(self, image: UInt8[np.ndarray, "H W 3"]) -> list[str]:
         """One answer for each beam, without the prompt."""
@@ -148,17 +142,20 @@ class TransformersCaptioner:
             given = self.inputs(image)
         except Exception as error:
             h, w = image.shape[:2]
-            raise FrameError(f"the captioner cannot prepare a picture of {w}×{h}: {error}") from error
+            raise ModelError(f"{self.folder} cannot prepare a picture of {w}×{h}: {_line(error)}") from error
         begun = _Begun()
-        with torch.inference_mode():
-            ids = self.model.generate(
-                **given,
-                num_beams=self.beams,
-                num_return_sequences=self.beams,
-                max_new_tokens=self.new_tokens,
-                do_sample=False,
-                logits_processor=[begun],
-            )
+        try:
+            with torch.inference_mode():
+                ids = self.model.generate(
+                    **given,
+                    num_beams=self.beams,
+                    num_return_sequences=self.beams,
+                    max_new_tokens=self.new_tokens,
+                    do_sample=False,
+                    logits_processor=[begun],
+                )
+        except (TypeError, ValueError) as error:  # what a family does not take; memory is another matter
+            raise ModelError(f"{self.folder}: a {self.family} refuses to write: {_line(error)}") from error
         if begun.at is None:
             raise ModelError(f"{self.folder}: a {self.family} writes in a way that we cannot follow")
         written = self.processor.tokenizer.batch_decode(ids[:, begun.at :], skip_special_tokens=True)
@@ -212,8 +209,12 @@ class _Begun:
         return scores
 
 
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 def _template_of(processor: Any) -> str | None:
-    """The chat template that lays out a picture: the processor's, or its tokenizer's where that knows pictures."""
+    """The chat template that lays out a picture: the processor's, or a tokenizer's that knows pictures."""
     held = getattr(processor, "chat_template", None)
     if isinstance(held, dict):
         held = held.get("default")

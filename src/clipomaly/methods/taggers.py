@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clipomaly.config import NamingSettings
-from clipomaly.encoders.captioner import TransformersCaptioner, is_captioner
+from clipomaly.encoders.captioner import TransformersCaptioner, check_captioner
 from clipomaly.encoders.ram.run import GRAPH_FILE, open_ram
 from clipomaly.errors import ConfigError, ModelError
 from clipomaly.naming.captions import CaptionTagger
@@ -41,7 +41,8 @@ def open_tagger(naming: NamingSettings) -> Tagger | None:
                 "writes a tagger with other tags"
             )
         return RamTagger(open_ram(folder), naming.tagger_threshold)
-    if is_captioner(folder):
+    if (folder / "config.json").is_file():
+        check_captioner(folder)
         if naming.tagger_threshold != NamingSettings().tagger_threshold:
             raise ConfigError(f"--tagger-threshold is RAM's, and {folder} holds a captioner: leave it out")
         return CaptionTagger(TransformersCaptioner(folder), load_words(naming.tags))
