@@ -101,7 +101,7 @@ def test_the_gate_keeps_a_name_from_the_far_side(words: str) -> None:
     assert not (p.labels[:, 128:] == p.names.index("red")).any()
 
 
-@pytest.mark.parametrize("refine", ["won", "union"])
+@pytest.mark.parametrize("refine", ["region", "won", "union"])
 def test_names_are_on_the_labels_exactly_where_something_is_unknown(words: str, refine: str) -> None:
     rng = np.random.default_rng(3)
     colours = np.array([COLOURS[c] for c in ("green", "blue", "red", "yellow")], np.uint8)
@@ -117,6 +117,9 @@ def test_names_are_on_the_labels_exactly_where_something_is_unknown(words: str, 
 def test_what_a_name_wins_of_its_region_is_within_it(words: str) -> None:
     picture = colour_picture("green", box="red", size=(96, 128))
     [plain] = clipomaly(words, names="none").predict([picture], VOCABULARY)
+    [named] = clipomaly(words).predict([picture], VOCABULARY)
+    assert named.findings[0].name == "red"
+    assert (named.unknown == plain.unknown).all()
     [won] = clipomaly(words, refine="won").predict([picture], VOCABULARY)
     [union] = clipomaly(words, refine="union").predict([picture], VOCABULARY)
     assert not (won.unknown & ~plain.unknown).any()

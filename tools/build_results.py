@@ -56,7 +56,8 @@ beat it has learnt nothing.
 GLANCE_INTRO = """
 AP / FPR95 over all pixels of a set. The intervals stand below; on sets this small they are ten to forty
 points wide: read no order into neighbours. All on the embedded model unless the column says otherwise; mini
-was trained with pasted outliers (see [its card](models/mini.md)).
+was trained with pasted outliers (see [its card](models/mini.md)). On it `clipomaly` scores by energy, and
+its names stay out of the score, so the two rows agree; in the second column they are blended in by half.
 """.strip()
 
 

@@ -188,9 +188,9 @@ class SegmentSettings:
         at_least=0,
     )
     refine: str = option(
-        "won",
-        "Pixels of a named finding: what the name wins of its region, or the region and what it wins around.",
-        choices=("won", "union"),
+        "region",
+        "Pixels of a named finding: its region, what the name wins of it, or both it and what is won around.",
+        choices=("region", "won", "union"),
     )
     blend: float | None = option(
         None,

@@ -295,11 +295,11 @@ class Clipomaly:
         index = {name: n_known + i for i, name in enumerate(entered)}
         labels = labels.astype(np.uint16 if n_known + len(entered) > 255 else np.uint8)
         reach = round(self.settings.segment.gate * max(labels.shape))
-        grows = self.settings.segment.refine == "union"
+        refine = self.settings.segment.refine
         won = labels.copy()  # what each pixel's best name is; `labels` is painted over below
         # A region keeps its own pixels, whatever its neighbours' names won of them.
         unknown = np.zeros(labels.shape, bool)
-        for region in regions if grows else ():
+        for region in regions if refine == "union" else ():
             unknown[region.slices] |= region.mask
         findings = []
         for i, region in enumerate(regions):
@@ -309,11 +309,10 @@ class Clipomaly:
                 probability = extended.probability[..., index[name]]
                 weight = _weight(region, extent, (probability.shape[0], probability.shape[1]))
                 confidence = float((probability * weight).sum() / max(float(weight.sum()), 1e-9))
-                region = (
-                    _grow(region, won, index[name], reach, unknown)
-                    if grows
-                    else _narrow(region, won, index[name])
-                )
+                if refine == "union":
+                    region = _grow(region, won, index[name], reach, unknown)
+                elif refine == "won":
+                    region = _narrow(region, won, index[name])
             inside = labels[region.slices]
             inside[region.mask] = index[name] if name is not None else n_known + len(entered)
             unknown[region.slices] |= region.mask
