@@ -24,8 +24,10 @@ torch = pytest.importorskip("torch", reason="captioners run with torch")
 hf = pytest.importorskip("transformers", reason="captioners are models of transformers")
 
 from clipomaly.encoders.captioner import QUESTION, TransformersCaptioner, _Begun  # noqa: E402
+from clipomaly.encoders.processors import open_processor  # noqa: E402
 
 from .captioners import FAMILIES, WORDS, Family  # noqa: E402
+from .captioners_more import MORE  # noqa: E402
 
 LENGTH = 12
 
@@ -38,7 +40,7 @@ def family(tmp_path_factory: pytest.TempPathFactory) -> Any:
     def of(name: str) -> Family:
         if name not in held:
             torch.manual_seed(0)
-            held[name] = FAMILIES[name](tmp_path_factory.mktemp(name))
+            held[name] = (FAMILIES | MORE)[name](tmp_path_factory.mktemp(name))
         return held[name]
 
     return of
@@ -93,6 +95,37 @@ def test_answers_are_those_of_transformers_called_by_hand(
         assert all(whole != answer and whole.endswith(answer) for [(answer, whole)] in wanted), (
             "no prompt was cut"
         )
+
+
+@pytest.mark.parametrize("name", list(MORE))
+def test_answers_are_those_of_the_usual_lines(name: str, family: Any, frames: list[np.ndarray]) -> None:
+    """Processor, `generate`, `batch_decode`, as every model's page in transformers has it."""
+    folder = family(name).folder
+    videos = name in ("glm4v", "llava_onevision")  # these want torchvision for them
+    processor = open_processor(folder) if videos else hf.AutoProcessor.from_pretrained(folder)
+    model = hf.AutoModelForImageTextToText.from_pretrained(folder).eval()
+    captioner, seen = TransformersCaptioner(folder, new_tokens=LENGTH), set()
+    for frame in frames:
+        picture = Image.fromarray(frame)
+        if getattr(processor, "chat_template", None):
+            turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}
+            text = processor.apply_chat_template([turn], add_generation_prompt=True)
+            inputs = processor(images=[picture], text=[text], return_tensors="pt")
+        elif name == "instructblip":
+            inputs = processor(images=picture, text=QUESTION, return_tensors="pt")
+        else:
+            inputs = processor(images=picture, return_tensors="pt")
+        with torch.no_grad():
+            written = model.generate(**inputs, max_new_tokens=LENGTH, do_sample=False)
+        if getattr(processor, "chat_template", None):
+            written = written[:, inputs["input_ids"].shape[1] :]
+        [whole] = processor.batch_decode(written, skip_special_tokens=True)
+        [answer] = captioner.captions(frame)
+        assert answer
+        # InstructBLIP repeats the question.
+        assert whole.strip().endswith(answer) if name == "instructblip" else whole.strip() == answer
+        seen.add(answer)
+    assert len(seen) > 1, "nothing is shown if pictures do not matter"
 
 
 def test_a_prompt_of_ones_own_begins_the_sentence(family: Any, frames: list[np.ndarray]) -> None:
