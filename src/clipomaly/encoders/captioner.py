@@ -133,6 +133,9 @@ class TransformersCaptioner:
             if (held := getattr(part, "generation_config", None)) is not None:
                 for name in _SAMPLING:
                     setattr(held, name, None)
+                if held.pad_token_id is None:  # one answer is never padded, yet each would be warned of
+                    end = held.eos_token_id
+                    held.pad_token_id = end[0] if isinstance(end, list) else end
 
     def captions(self, image: UInt8[np.ndarray, "H W 3"]) -> list[str]:
         """One answer for each beam, without the prompt."""
@@ -140,7 +143,9 @@ class TransformersCaptioner:
 
         try:
             given = self.inputs(image)
-        except Exception as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # the library raises many kinds
             h, w = image.shape[:2]
             raise ModelError(f"{self.folder} cannot prepare a picture of {w}×{h}: {_line(error)}") from error
         begun = _Begun()
