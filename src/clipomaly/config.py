@@ -262,7 +262,9 @@ class Settings:
     True
     """
 
-    method: str = option("clipomaly", "Which method; `clipomaly methods` lists them.")
+    method: str = option(
+        "clipomaly", "Which method; `clipomaly methods` lists them. Your own: package.module:factory."
+    )
     vocabulary: str = option("cityscapes", "Known classes: a shipped vocabulary or your own TOML file.")
     segmenter: str | None = option(
         None, "Closed-set segmenter (ONNX file with logits) that the baselines run on."

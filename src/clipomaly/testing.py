@@ -15,7 +15,7 @@ from jaxtyping import Float, UInt8
 from clipomaly.config import Settings, load_settings
 from clipomaly.encoders.seam import EncoderSpec
 from clipomaly.methods.seam import Method
-from clipomaly.records import DenseFeatures
+from clipomaly.records import DenseFeatures, Prediction
 from clipomaly.vocabulary import KnownClass, Vocabulary
 
 __all__ = ["COLOURS", "ColourEncoder", "check_method", "colour_picture", "colour_vocabulary"]
@@ -113,7 +113,9 @@ def check_method(
     Sizes fit, scores are finite, known names come first, findings lie on unknown pixels, each on its own, the
     same picture gives the same answer twice, and a batch gives what each picture gives alone.
     """
+    assert isinstance(method, Method), "a method has `name` and `predict(images, vocabulary)`"
     batch = method.predict(images, vocabulary)
+    assert all(isinstance(p, Prediction) for p in batch), "predict gives a list of Prediction"
     assert len(batch) == len(images), f"{len(images)} pictures gave {len(batch)} predictions"
     for image, prediction in zip(images, batch, strict=True):
         size = image.shape[:2]

@@ -76,7 +76,7 @@ def evaluate(
     ] = None,
     out: Out = Path("clipomaly-evaluation"),
     methods: Annotated[
-        str | None, typer.Option(help="Several methods for one table: clipomaly,msp,centre.")
+        str | None, typer.Option(help="Several methods for one table: clipomaly,centre,my_module:Mine.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of the data set, where it has several.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first frames, to try it.")] = None,

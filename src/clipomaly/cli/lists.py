@@ -40,7 +40,8 @@ def methods() -> None:
     from clipomaly.commands.listing import print_rows
     from clipomaly.methods.table import METHODS
 
-    print_rows(("method", "what it is"), [(name, title) for name, (title, _) in METHODS.items()])
+    rows = [(name, title) for name, (title, _) in METHODS.items()]
+    print_rows(("method", "what it is"), [*rows, ("module:factory", "Your own: docs/methods/your-own.md")])
 
 
 def vocabularies(name: Annotated[str | None, typer.Argument(help="Show one vocabulary.")] = None) -> None:

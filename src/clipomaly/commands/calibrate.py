@@ -25,6 +25,7 @@ from clipomaly.maths.threshold import calibrate
 from clipomaly.methods.anomalyclip import AnomalyCLIP
 from clipomaly.methods.clipomaly import Clipomaly
 from clipomaly.methods.flowclas import ANY_VOCABULARY, FlowCLAS
+from clipomaly.methods.own import is_own
 from clipomaly.metrics.pixel import PixelCounts
 from clipomaly.pipeline import Pipeline
 from clipomaly.records import Frame
@@ -69,8 +70,10 @@ def run_calibrate(
         replace(settings, unknown=replace(settings.unknown, threshold="otsu", thresholds=None))
     )
     if not isinstance(pipeline.method, Clipomaly | Calibrated):
+        lacks = [n for n in ("score_map", "conditions") if not hasattr(pipeline.method, n)]
         raise ConfigError(
-            f"method {settings.method} has no score map of its own to calibrate: choose another"
+            f"method {settings.method} has no score map of its own to calibrate: "
+            + (f"give it {' and '.join(lacks)}" if is_own(settings.method) else "choose another")
         )
     frames = 0
     highest = Highest()

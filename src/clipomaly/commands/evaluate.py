@@ -66,7 +66,7 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
     jobs = [
         (
             pipeline,
-            request.out / pipeline.settings.method if request.methods else request.out,
+            request.out / pipeline.provenance["method"] if request.methods else request.out,
             open_plain(pipeline) if request.naming_cost else None,
         )
         for pipeline in pipelines
@@ -82,7 +82,7 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
             evaluation, folder = evaluate(
                 pipeline, subject, out, existing=request.existing, step=step, plain=plain
             )
-            if text := _resumed(request, folder, len(subject.samples), pipeline.settings.method):
+            if text := _resumed(request, folder, len(subject.samples), pipeline.provenance["method"]):
                 console.print(text, highlight=False)
             evaluations.append(evaluation)
             if not (folder.finished and (out / HTML).is_file()):  # its pictures would be lost

@@ -161,10 +161,12 @@ def _run(
         "every": intake.every,
         "space": space,
     }
+    if "method_hash" in told:
+        parts["method_hash"] = told["method_hash"]
     return StoredRun(
         id=run_id(parts),
         started=time.time(),
-        method=pipeline.settings.method,
+        method=told["method"],
         model=told.get("model", eyes.spec.name),
         model_hash=told.get("model_hash", ""),
         vocabulary=pipeline.vocabulary.name,

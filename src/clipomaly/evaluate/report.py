@@ -38,9 +38,9 @@ HTML, MARKDOWN = "report.html", "report.md"
 _ORACLE = "The threshold was picked on these very frames: an oracle, as the published evaluation does it."
 _FACTS = (
     ("dataset", "Data set"), ("split", "Split"), ("limit", "First frames only"), ("n_frames", "Frames"),
-    ("method", "Method"), ("model", "Model"), ("model_hash", "Model hash"), ("vocabulary", "Vocabulary"),
-    ("vocabulary_hash", "Vocabulary hash"), ("data_hash", "Data hash"), ("run", "Run"),
-    ("version", "Clipomaly"), ("created", "Made"),
+    ("method", "Method"), ("factory", "Opened by"), ("method_hash", "Method hash"), ("model", "Model"),
+    ("model_hash", "Model hash"), ("vocabulary", "Vocabulary"), ("vocabulary_hash", "Vocabulary hash"),
+    ("data_hash", "Data hash"), ("run", "Run"), ("version", "Clipomaly"), ("created", "Made"),
 )  # fmt: skip
 
 
@@ -175,6 +175,10 @@ def _operating(metrics: Mapping[str, Any]) -> list[str]:
         return [f"Locked threshold {own['threshold']:.6g}, given beforehand as a number."]
     if own["rule"] == "none":
         return ["No threshold was fixed beforehand, so there are no locked figures."]
+    if own["rule"] == "own":
+        return [
+            "The method's own mask follows a rule of its own; nothing shows that it was fixed beforehand."
+        ]
     return [
         f"No threshold was fixed beforehand: the method's own mask follows each frame's {own['rule']} rule. "
         "It used no labels, but it is no calibrated operating point; `clipomaly calibrate` makes one."

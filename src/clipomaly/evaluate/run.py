@@ -31,9 +31,11 @@ from clipomaly.evaluate.slices import CONDITION, slices_of
 from clipomaly.evaluate.tally import Judge, Tally, frame_table, prediction_rows, summarise
 from clipomaly.evaluate.things import things_of, things_summary
 from clipomaly.evaluate.truth import ClassMap, Truth, class_map, set_vocabulary, truth_of
+from clipomaly.methods.own import is_own, safe_name
 from clipomaly.metrics.component import ANOMALY_TRACK, OBSTACLE_TRACK, MinimumSizes
 from clipomaly.pipeline import Pipeline
 from clipomaly.records import Finding, Frame
+from clipomaly.thresholds import Thresholds
 
 __all__ = [
     "Subject",
@@ -132,9 +134,19 @@ def open_methods(settings: Settings, methods: Sequence[str], subject: Subject) -
     encoder: Encoder | None = None
     for method in methods:
         pipeline = Pipeline(_with_thresholds(replace(settings, method=method)), encoder=encoder)
-        backbone = getattr(pipeline.method, "backbone", None)
-        encoder = encoder or getattr(pipeline.method, "encoder", None) or getattr(backbone, "encoder", None)
+        if not is_own(method):  # what that sees with need not be the settings' model
+            backbone = getattr(pipeline.method, "backbone", None)
+            encoder = (
+                encoder or getattr(pipeline.method, "encoder", None) or getattr(backbone, "encoder", None)
+            )
         pipelines.append(pipeline)
+    names = [pipeline.provenance["method"] for pipeline in pipelines]
+    for at, name in enumerate(names):
+        if name in names[:at]:
+            raise ConfigError(
+                f"{methods[names.index(name)]} and {methods[at]} are both called {name}, and would share a "
+                "folder: give one another `name`"
+            )
     return pipelines
 
 
@@ -143,7 +155,7 @@ def _with_thresholds(settings: Settings) -> Settings:
     given = settings.unknown.thresholds
     if given is None or not Path(given).is_dir():
         return settings
-    own = Path(given) / f"{settings.method}.json"
+    own = Path(given) / f"{safe_name(settings.method)}.json"
     return replace(
         settings, unknown=replace(settings.unknown, thresholds=str(own) if own.is_file() else None)
     )
@@ -229,7 +241,6 @@ def evaluate(
     frames = [{**line, **info} for line, info in zip(frame_table(rows, tally.frames), infos, strict=True)]
     metrics = {
         "schema": SCHEMA,
-        "method": pipeline.settings.method,
         "dataset": subject.dataset,
         "split": subject.split,
         "limit": subject.limit,
@@ -289,7 +300,7 @@ def _info(sample: Sample, findings: Sequence[Finding], truth: Truth) -> dict[str
 def _similarity(pipeline: Pipeline) -> Callable[[str, str], float] | None:
     """Cosine of two names' text vectors, where the method has an encoder."""
     encoder = getattr(pipeline.method, "encoder", None)
-    if encoder is None:
+    if not isinstance(encoder, Encoder):
         return None
 
     @cache
@@ -304,8 +315,8 @@ def operating_rule(pipeline: Pipeline) -> dict[str, Any]:
     rule = pipeline.settings.unknown.threshold
     thresholds = getattr(pipeline.method, "thresholds", None)
     find = getattr(pipeline.method, "calibrated", None)
-    value = find(pipeline.vocabulary) if find is not None and rule in ("auto", "calibrated") else None
-    if value is not None and thresholds is not None:
+    value = find(pipeline.vocabulary) if callable(find) and rule in ("auto", "calibrated") else None
+    if value is not None and isinstance(thresholds, Thresholds):
         return {
             "rule": "calibrated",
             "fixed": True,
@@ -315,6 +326,8 @@ def operating_rule(pipeline: Pipeline) -> dict[str, Any]:
             "thresholds_fpr": thresholds.fpr,
             "thresholds_frames": thresholds.frames_of(pipeline.vocabulary.name),
         }
+    if is_own(pipeline.settings.method):
+        return {"rule": "own", "fixed": False, "threshold": None}
     if rule in ("otsu", "percentile", "auto", "calibrated"):
         return {"rule": "percentile" if rule == "percentile" else "otsu", "fixed": False, "threshold": None}
     return {"rule": "number", "fixed": True, "threshold": float(rule)}
@@ -328,7 +341,8 @@ def _identity(pipeline: Pipeline, subject: Subject, plain: Pipeline | None) -> d
         "split": subject.split,
         "limit": subject.limit,
         "data_hash": subject.hash,
-        "method": pipeline.settings.method,
+        "method": pipeline.provenance["method"],
+        "method_hash": pipeline.provenance.get("method_hash"),
         "run": pipeline.provenance["run"],
         "model_hash": pipeline.provenance.get("model_hash"),
         "vocabulary_hash": pipeline.provenance["vocabulary_hash"],

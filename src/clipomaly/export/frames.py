@@ -208,7 +208,7 @@ class FrameWriter:
             raise OutputError(
                 f"{self.out_dir / RUN} is missing or damaged, so its run cannot go on: choose another --out"
             ) from error
-        for key in ("run", "model_hash", "vocabulary_hash", "version"):
+        for key in ("run", "model_hash", "method_hash", "vocabulary_hash", "version"):
             if before.get(key) != self._provenance.get(key):
                 changed = settings_that_differ(run.get("settings"), asdict(self._settings))
                 if key == "run" and changed:

@@ -62,7 +62,7 @@ BASELINES: dict[str, str] = {
     "energy": "Free energy of the known classes (arXiv 2010.03759)",
     "mahalanobis": "Distance from the class means of known frames' features (arXiv 1807.03888); fitted",
     "knn": "Distance from the nearest feature of known frames (arXiv 2204.06507); fitted",
-    "centre": "Control: nearness to the image's centre",
+    "centre": "Nearness to the image's centre: the control that every method must beat",
 }
 #: Those that need `fit`.
 FITTED = ("mahalanobis", "knn")

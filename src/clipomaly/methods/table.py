@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from clipomaly.config import Settings
 from clipomaly.encoders.load import load_encoder
-from clipomaly.encoders.seam import Encoder
+from clipomaly.encoders.seam import Encoder, EncoderSpec
 from clipomaly.errors import ConfigError
 from clipomaly.methods.anomalyclip import AnomalyCLIP, open_graph
 from clipomaly.methods.baselines import BASELINES, FITTED, open_baseline
 from clipomaly.methods.clipomaly import Clipomaly
 from clipomaly.methods.flowclas import open_flowclas
+from clipomaly.methods.own import checked, code_hash, is_own, make_own, safe_name
 from clipomaly.methods.seam import Method
 from clipomaly.methods.stage3 import open_segmenter
 from clipomaly.methods.taggers import open_tagger
@@ -65,11 +67,8 @@ def open_vl4ad(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder)
 
 def _with_rule(method: Clipomaly | VL4AD, settings: Settings, vocabulary: Vocabulary) -> Opened:
     """The method, with the rule that will cut its scores; a notice where `auto` has to fall back."""
-    spec, rule = method.encoder.spec, settings.unknown.threshold
-    provenance = {"model": spec.name, "model_hash": spec.fingerprint}
-    if "names" in spec.extra:
-        provenance["names"] = str(spec.extra["names"])
-    notices: tuple[str, ...] = (str(spec.extra["notice"]),) if "notice" in spec.extra else ()
+    rule = settings.unknown.threshold
+    provenance, notices = _told_by(method.encoder.spec)
     if rule in ("auto", "calibrated"):
         if method.calibrated(vocabulary) is not None and method.thresholds is not None:
             provenance |= {"thresholds_hash": method.thresholds.hash, "threshold_rule": "calibrated"}
@@ -84,6 +83,14 @@ def _with_rule(method: Clipomaly | VL4AD, settings: Settings, vocabulary: Vocabu
     else:
         provenance["threshold_rule"] = rule
     return Opened(method, provenance, notices, method.encoder)
+
+
+def _told_by(spec: EncoderSpec) -> tuple[dict[str, str], tuple[str, ...]]:
+    """What an encoder says of itself: for the provenance, and as notices."""
+    provenance = {"model": spec.name, "model_hash": spec.fingerprint}
+    if "names" in spec.extra:
+        provenance["names"] = str(spec.extra["names"])
+    return provenance, (str(spec.extra["notice"]),) if "notice" in spec.extra else ()
 
 
 def open_anomalyclip(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
@@ -141,22 +148,47 @@ def open_flow(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) 
     return Opened(method, provenance, notices)
 
 
+def open_own(settings: Settings, vocabulary: Vocabulary, encoder: OpenEncoder) -> Opened:
+    """Somebody else's method, which the settings name as package.module:factory.
+
+    What thresholds mean is its own affair. Tables and folders call it by its `name`; by the factory's where
+    that is one of ours, as with a class derived from ours.
+    """
+    path, eyes = settings.method, cache(encoder)
+    made = make_own(path, settings=settings, vocabulary=vocabulary, encoder=eyes)
+    opened = made if isinstance(made, Opened) else Opened(checked(path, made), {})
+    own_name = safe_name(checked(path, opened.method).name)
+    name = own_name if own_name not in METHODS else safe_name(path.partition(":")[2])
+    if name in METHODS:
+        raise ConfigError(f"method {path} is called {name}, as one of ours is: give it another `name`")
+    provenance: dict[str, str] = {}
+    notices = opened.notices
+    seen = eyes() if eyes.cache_info().currsize else None
+    if seen is not None:
+        provenance, told = _told_by(seen.spec)
+        notices = (*told, *notices)
+    provenance |= opened.provenance
+    provenance |= {"method": name, "factory": path, "method_hash": code_hash(path)}
+    return Opened(opened.method, provenance, notices, opened.encoder or seen)
+
+
 #: Name → (what it is, how to open it).
 METHODS: dict[str, tuple[str, Callable[[Settings, Vocabulary, OpenEncoder], Opened]]] = {
     "clipomaly": (
-        "Unknown regions found, named and segmented by language (arXiv 2512.01427)",
+        "Finds what the known classes do not explain, names it and segments it (arXiv 2512.01427)",
         open_clipomaly,
     ),
     "vl4ad": (
-        "Known classes compete with outlier prompts for every place (arXiv 2409.17330)",
+        "For unknowns of foreseeable kinds: outlier prompts compete with known classes (arXiv 2409.17330)",
         open_vl4ad,
     ),
     "flowclas": (
-        "Density of ordinary features, learned with pasted outliers (arXiv 2411.19888); trained",
+        "For what is unusual among your own frames: density learned with pasted outliers (arXiv 2411.19888); "
+        "trained",
         open_flow,
     ),
     "anomalyclip": (
-        "Learned words for normal and abnormal, whatever the object (arXiv 2310.18961)",
+        "For defects, whatever the object: words for normal and abnormal (arXiv 2310.18961); trained",
         open_anomalyclip,
     ),
     **{name: (f"Baseline: {title}", open_baselines) for name, title in BASELINES.items()},
@@ -171,15 +203,19 @@ def open_method(
     threads: int | None = None,
 ) -> Opened:
     """The method that the settings name; an encoder already open may be passed in."""
-    if settings.method not in METHODS:
-        raise ConfigError(f"unknown method {settings.method!r}: use one of {', '.join(METHODS)}")
+    own = is_own(settings.method)
+    if not own and settings.method not in METHODS:
+        raise ConfigError(
+            f"unknown method {settings.method!r}: use one of {', '.join(METHODS)}, or your own as "
+            "package.module:factory"
+        )
 
     def lazily() -> Encoder:
         return encoder if encoder is not None else open_encoder(settings, threads)
 
-    _, build = METHODS[settings.method]
-    own = fitted_for(settings.fitted, settings.method)
-    return build(replace(settings, fitted=own), vocabulary, lazily)
+    build = open_own if own else METHODS[settings.method][1]
+    fitted = fitted_for(settings.fitted, settings.method)
+    return build(replace(settings, fitted=fitted), vocabulary, lazily)
 
 
 def unread(settings: Settings) -> tuple[str, ...]:
@@ -189,6 +225,8 @@ def unread(settings: Settings) -> tuple[str, ...]:
     >>> unread(load_settings(overrides={"mask_decoder": "masks"}))
     ('--mask-decoder is read by vl4ad, not by clipomaly: add --method vl4ad, or leave it out',)
     """
+    if is_own(settings.method):  # it may read whatever it likes
+        return ()
     usual, found = Settings(), []
     own: dict[str, tuple[Any, Any]] = {
         "vl4ad": (settings.vl4ad, usual.vl4ad),
@@ -221,10 +259,10 @@ def fitted_for(given: str | None, method: str) -> str | None:
     """
     parts = [part.partition("=") for part in (given or "").split(",")]
     names = [name.strip() for name, _, _ in parts]
-    if given is None or not any(name in METHODS for name in names):
+    if given is None or not any(name in METHODS or is_own(name) for name in names):
         return given
     for name, _, path in parts:
-        if name.strip() not in METHODS or not path.strip():
+        if not (name.strip() in METHODS or is_own(name)) or not path.strip():
             raise ConfigError(f"--fitted {given}: {name.strip()!r} is no METHOD=PATH of {', '.join(METHODS)}")
     return {name.strip(): path.strip() for name, _, path in parts}.get(method)
 
