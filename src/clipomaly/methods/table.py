@@ -188,7 +188,8 @@ METHODS: dict[str, tuple[str, Callable[[Settings, Vocabulary, OpenEncoder], Open
         open_flow,
     ),
     "anomalyclip": (
-        "For defects, whatever the object: words for normal and abnormal (arXiv 2310.18961); trained",
+        "For defects, whatever the object: words for normal and abnormal (arXiv 2310.18961); trained or "
+        "exported",
         open_anomalyclip,
     ),
     **{name: (f"Baseline: {title}", open_baselines) for name, title in BASELINES.items()},
