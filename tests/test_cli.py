@@ -179,8 +179,14 @@ def test_lists(tmp_path: Path) -> None:
     assert "clipomaly" in clipomaly("methods").stdout
     assert "mini" in clipomaly("models").stdout
     card = clipomaly("models", "mini").stdout
-    assert "parameters" in card
+    assert "7,534,929" in card
     assert "thresholds" in card
+    assert "research, non-commercial" in card
+    assert "recipe" not in card  # a table of forty numbers: it stands in encoder.json
+    full = clipomaly("models", "mini", "--card").stdout
+    assert full.startswith("# mini")
+    assert "## When not to use it" in full
+    assert "](../" not in full  # an installation has no docs/ to lead to
     listed = clipomaly("vocabularies").stdout
     for name in ("airside", "camvid", "cityscapes"):
         assert name in listed

@@ -2,7 +2,7 @@
 method and vocabulary is documented, and links lead somewhere.
 
     python tools/check_docs.py            say what is missing
-    python tools/check_docs.py --write    write docs/settings.md anew
+    python tools/check_docs.py --write    write docs/settings.md and the packaged card of mini anew
 """
 
 from __future__ import annotations
@@ -25,6 +25,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 SETTINGS = ROOT / "docs" / "settings.md"
+CARD = ROOT / "docs" / "models" / "mini.md"
+#: Where `clipomaly models mini --card` finds it in an installation without docs/.
+PACKAGED_CARD = ROOT / "src" / "clipomaly" / "encoders" / "mini" / "card.md"
+
+
+def packaged_card(text: str) -> str:
+    """The card without its pictures, their captions and links between pages, which lead nowhere there.
+
+    >>> packaged_card("[all](../results.md#x)\\n\\n![four](a.jpg)\\n\\n*Four.\\nRed.*\\n\\nAnd *so* on\\n")
+    'all (docs/results.md)\\n\\nAnd *so* on\\n'
+    """
+    text = re.sub(r"!\[[^\]]*\]\([^)]*\)\n\n(\*[^*]+\*\n\n)?", "", text)
+    text = re.sub(r"\[([^\]]+)\]\(\.\./([^)#]+)(#[^)]*)?\)", r"\1 (docs/\2)", text)
+    return re.sub(r"\[([^\]]+)\]\(#[^)]*\)", r"\1", text)
 
 
 def settings_page() -> str:
@@ -78,12 +92,17 @@ def main() -> int:
     """Print what is missing; 1 if anything is."""
     if "--write" in sys.argv:
         SETTINGS.write_text(settings_page(), "utf-8")
+        PACKAGED_CARD.write_text(packaged_card(CARD.read_text("utf-8")), "utf-8")
     pages = {p: p.read_text("utf-8") for p in sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])}
     everything = "\n".join(pages.values())
     problems = []
     if pages[SETTINGS] != settings_page():
         problems.append(
             f"{SETTINGS.relative_to(ROOT)} is not what config.py says: write it anew with --write"
+        )
+    if not PACKAGED_CARD.is_file() or PACKAGED_CARD.read_text("utf-8") != packaged_card(pages[CARD]):
+        problems.append(
+            f"{PACKAGED_CARD.relative_to(ROOT)} is not {CARD.relative_to(ROOT)}: write it anew with --write"
         )
     for flag, *_ in setting_fields():
         if f"`--{flag.replace('_', '-')}`" not in everything:

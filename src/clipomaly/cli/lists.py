@@ -18,15 +18,20 @@ def add_commands(app: typer.Typer) -> None:
 
 def models(
     name: Annotated[str | None, typer.Argument(help="Show what one model's folder says.")] = None,
+    card: Annotated[
+        bool, typer.Option("--card", help="Show its card: data, terms, figures, when not to use it.")
+    ] = False,
 ) -> None:
     """List the models at hand, or show one.
 
-    Example: clipomaly models mini
+    Example: clipomaly models mini --card
     """
-    from clipomaly.commands.listing import print_model, print_rows
+    from clipomaly.commands.listing import print_card, print_model, print_rows
     from clipomaly.encoders.load import list_models
 
-    if name is None:
+    if card:
+        print_card(name or "mini")
+    elif name is None:
         print_rows(("model", "what it is"), list(list_models().items()))
     else:
         print_model(name)
