@@ -144,6 +144,9 @@ def test_segment_counts_no_guesses(tmp_path: Path, capsys: pytest.CaptureFixture
         told = capsys.readouterr().err
         assert re.search(says, told), told
         assert ("of them named" in told) == (names is None)
+    nameless = load_settings(overrides={"method": "energy", "threshold": "percentile", "percentile": 80.0})
+    run_segment(nameless, [str(tmp_path / "a.png")], Output(tmp_path / "out", "replace"))
+    assert "named" not in capsys.readouterr().err  # a method that never names has none to count
 
 
 def test_the_store_tells_the_review_app_until_people_decide(

@@ -15,6 +15,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from clipomaly.commands.train_mini import run_train_mini
 from clipomaly.encoders.mini.modeling import MiniCLIPModel, mini_config
 from clipomaly.encoders.mini.tokenizer import build_tokenizer
 from clipomaly.errors import ConfigError, DataError
@@ -305,6 +306,13 @@ def test_missing_scenes_or_roads_are_told_before_the_first_stage(tmp_path: Path)
     with pytest.raises(DataError, match=r"nowhere: no such folder.*training\.mini\.roads"):
         main(["--recipe", str(recipe), "--data", str(tmp_path), "--out", str(out)])
     assert not list(out.iterdir())
+
+
+def test_missing_recipe_or_data_say_what_is_wanted(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no recipe file .*none\.toml: .* recipes/mini-cpu\.toml"):
+        run_train_mini(tmp_path / "none.toml", tmp_path, tmp_path / "out", "all")
+    with pytest.raises(DataError, match=r"--data wants one with data/train, models and text"):
+        run_train_mini(ROOT / "recipes" / "mini-cpu.toml", tmp_path, tmp_path / "out", "all")
 
 
 def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:

@@ -14,8 +14,9 @@ torch = pytest.importorskip("torch")
 from clipomaly.config import load_settings  # noqa: E402
 from clipomaly.data.datasets import open_dataset  # noqa: E402
 from clipomaly.encoders.load import load_encoder  # noqa: E402
+from clipomaly.encoders.quiet import no_progress_bars  # noqa: E402
 from clipomaly.encoders.random_weights import random_checkpoint  # noqa: E402
-from clipomaly.errors import ConfigError, OutputError  # noqa: E402
+from clipomaly.errors import ConfigError, ModelError, OutputError  # noqa: E402
 from clipomaly.methods.table import open_method  # noqa: E402
 from clipomaly.testing import check_method  # noqa: E402
 from clipomaly.training.known.costagg import train_costagg  # noqa: E402
@@ -24,7 +25,7 @@ from clipomaly.training.known.photos import open_photos  # noqa: E402
 from clipomaly.training.known.recipe import KnownRecipe  # noqa: E402
 from clipomaly.training.known.run import KnownData, train_known  # noqa: E402
 from clipomaly.training.vl4ad.run import VL4ADRecipe, mask_targets, train_vl4ad  # noqa: E402
-from clipomaly.vocabulary import KnownClass, Vocabulary  # noqa: E402
+from clipomaly.vocabulary import KnownClass, Vocabulary, load_vocabulary  # noqa: E402
 
 COLOURS = ((30, 200, 40), (200, 40, 30), (40, 60, 220))
 VOCABULARY = Vocabulary(
@@ -184,6 +185,26 @@ def test_vl4ad_learns_masks_with_its_encoder_frozen(model: Path, data: KnownData
     check_method(opened.method, [data.val[0].image(), data.val[1].image()[:37, :51]], VOCABULARY)
     plain = open_method(load_settings(overrides={"method": "vl4ad", "model": str(model)}), VOCABULARY)
     assert opened.method.conditions() != plain.method.conditions()
+
+
+def test_a_missing_mask_decoder_says_how_to_make_one() -> None:
+    settings = load_settings(overrides={"method": "vl4ad", "mask_decoder": "nowhere"})
+    with pytest.raises(ModelError, match=r"mask decoder nowhere .* `clipomaly train vl4ad`, .* mask2former"):
+        open_method(settings, load_vocabulary("camvid"))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_bars_of_the_library_are_the_users_again_afterwards(wanted: bool) -> None:
+    from transformers.utils import logging
+
+    before = logging.is_progress_bar_enabled()
+    (logging.enable_progress_bar if wanted else logging.disable_progress_bar)()
+    try:
+        with no_progress_bars():
+            assert not logging.is_progress_bar_enabled()
+        assert logging.is_progress_bar_enabled() == wanted
+    finally:
+        (logging.enable_progress_bar if before else logging.disable_progress_bar)()
 
 
 def test_mask_targets_leave_out_what_the_labels_leave_out() -> None:

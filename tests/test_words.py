@@ -13,6 +13,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from clipomaly.errors import VocabularyError
+from clipomaly.naming.dictionary import load_words
+
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = ROOT / "src" / "clipomaly" / "naming" / "words"
 VOCABULARIES = ROOT / "src" / "clipomaly" / "vocabularies"
@@ -408,3 +411,11 @@ def test_builder_examples(builder: ModuleType) -> None:
     tried = doctest.testmod(builder)
     assert tried.attempted >= 2
     assert tried.failed == 0
+
+
+def test_a_missing_word_list_says_what_may_stand_there(tmp_path: Path) -> None:
+    with pytest.raises(VocabularyError, match=r"'?roads'?: there is no such file; .* airside, road$"):
+        load_words("roads")
+    (tmp_path / "words.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(VocabularyError, match=r"words\.txt \(not text in UTF-8\): give a text file"):
+        load_words(tmp_path / "words.txt")

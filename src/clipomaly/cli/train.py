@@ -97,6 +97,9 @@ def train_known(
         str | None, typer.Option(help="Share of the tuned weights, 0 to 1, or auto: chosen on --photos.")
     ] = None,
     variant: Annotated[str | None, typer.Option(help="Last-block variant to tune.")] = None,
+    measure_frames: Annotated[
+        int | None, typer.Option(min=1, help="Measure on so many validation frames; default: all.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Tune any CLIP for segmentation on a known vocabulary, and keep its open one.
@@ -106,7 +109,8 @@ def train_known(
     from clipomaly.commands.train_known import KnownRequest, run_train_known
 
     request = KnownRequest(model, root, out, dataset, vocabulary, photos, recipe, variant, resume)
-    run_train_known(request, {"steps": steps, "train": parts, "decoder": decoder, "alpha": alpha})
+    given = {"steps": steps, "train": parts, "decoder": decoder, "alpha": alpha}
+    run_train_known(request, {**given, "measure_frames": measure_frames})
 
 
 @train_app.command("flowclas")

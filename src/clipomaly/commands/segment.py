@@ -97,12 +97,15 @@ def run_segment(
     if output.existing == "resume" and done:
         missing = outcome.frames - done
         went = (
-            f"went on after {done} frames" if missing or outcome.failures else f"all {done} frames were there"
+            f"went on after {done} frame{'' if done == 1 else 's'}"
+            if missing or outcome.failures
+            else f"all {done} frames were there"
         )
         console.print(went if missing or outcome.failures else f"{went} already", highlight=False)
     report = build_report(output.folder)
     guesses = names_are_guesses(pipeline.provenance)
-    _say(console, outcome, report, time.perf_counter() - started, guesses)
+    named = settings.method == "clipomaly" or outcome.named > 0
+    _say(console, outcome, report, time.perf_counter() - started, guesses=guesses, names=named)
     if outcome.frames and not outcome.findings:
         console.print(why_nothing_found(output.folder), highlight=False, soft_wrap=True)
     return outcome
@@ -143,11 +146,13 @@ def why_nothing_found(folder: Path) -> str:
     return text
 
 
-def _say(console: Console, outcome: Outcome, report: Path, seconds: float, guesses: bool) -> None:
+def _say(
+    console: Console, outcome: Outcome, report: Path, seconds: float, *, guesses: bool, names: bool
+) -> None:
     failed = f", {len(outcome.failures)} failed" if outcome.failures else ""
     frames = f"{outcome.frames} frame{'' if outcome.frames == 1 else 's'}"
     findings = f"{outcome.findings} finding{'' if outcome.findings == 1 else 's'}"
-    named = f", {outcome.named} of them named" if outcome.findings else ""
+    named = f", {outcome.named} of them named" if outcome.findings and names else ""
     if guesses:  # a count of guesses says nothing
         named = "; its name is a guess" if outcome.findings == 1 else "; their names are guesses"
         named = named if outcome.named else ""

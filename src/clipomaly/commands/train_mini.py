@@ -11,9 +11,13 @@ __all__ = ["run_train_mini"]
 
 def run_train_mini(recipe: Path, data: Path, out: Path, stage: str) -> None:
     """Check the paths, then run the stages."""
-    for path, what in ((recipe, "recipe file"), (data / "data" / "train", "training data")):
-        if not path.exists():
-            raise DataError(f"{path}: no such {what}")
+    if not recipe.is_file():
+        raise DataError(f"there is no recipe file {recipe}: the shipped model's is recipes/mini-cpu.toml")
+    if not (data / "data" / "train").is_dir():
+        raise DataError(
+            f"there is no folder {data / 'data' / 'train'}: --data wants one with data/train, models and "
+            "text (docs/training.md says what lies in them)"
+        )
     try:
         from clipomaly.training.mini.run import main
     except ImportError as error:

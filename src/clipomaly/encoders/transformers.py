@@ -33,6 +33,7 @@ from clipomaly.encoders.folder import (
     text_fingerprint,
     weight_files,
 )
+from clipomaly.encoders.quiet import no_progress_bars
 from clipomaly.encoders.seam import EncoderSpec
 from clipomaly.encoders.tokens import Tokens
 from clipomaly.errors import MissingExtra, ModelError
@@ -303,25 +304,20 @@ def open_checkpoint(
     if not weights:
         raise ModelError(f"{folder} has no model.safetensors: fetch it from the checkpoint's page")
     from transformers import AutoModel
-    from transformers.utils import logging
 
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
-        model, info = AutoModel.from_pretrained(
-            folder,
-            dtype=torch.float32,
-            use_safetensors=weights[0].suffix == ".safetensors",
-            weights_only=True,  # torch's own format without its ability to execute code
-            local_files_only=True,
-            output_loading_info=True,
-            attn_implementation="sdpa",
-        )
+        with no_progress_bars():
+            model, info = AutoModel.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=weights[0].suffix == ".safetensors",
+                weights_only=True,  # torch's own format without its ability to execute code
+                local_files_only=True,
+                output_loading_info=True,
+                attn_implementation="sdpa",
+            )
     except Exception as error:  # the library raises many kinds
         raise ModelError(f"cannot open the checkpoint in {folder}: {_reason(error)}") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
     missing = sorted(info.get("missing_keys", ()))
     if missing:
         raise ModelError(

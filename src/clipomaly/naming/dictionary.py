@@ -41,8 +41,16 @@ def load_words(path: str | Path | None = None) -> tuple[str, ...]:
         return tuple(sorted(_shipped(f"{path}.txt")))
     try:
         words = _words(Path(path).read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise VocabularyError(
+            f"cannot read word list {path}: there is no such file; give a text file with one name a line, or "
+            f"one of the shipped lists {', '.join(_PARTS)}"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise VocabularyError(f"cannot read word list {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or "not text in UTF-8"
+        raise VocabularyError(
+            f"cannot read word list {path} ({reason}): give a text file with one name a line"
+        ) from error
     if not words:
         raise VocabularyError(f"word list {path} is empty: write one name a line")
     return tuple(sorted(words))

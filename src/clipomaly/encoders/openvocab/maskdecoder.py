@@ -207,6 +207,11 @@ class MaskDecoder:
 
 def open_mask_decoder(folder: str | Path, spec: EncoderSpec) -> MaskDecoder:
     """A mask decoder for use beside an encoder; its text head must have learned from that encoder's texts."""
+    if not Path(folder).expanduser().is_dir() and "/" not in str(folder):
+        raise ModelError(
+            f"mask decoder {folder} does not exist: make one with `clipomaly train vl4ad`, or give a folder "
+            f"or hub id (owner/name) of the kinds {', '.join(FAMILIES)}"
+        )
     decoder = MaskDecoder(folder)
     own = str(spec.extra.get("text_fingerprint", ""))
     if decoder.head is not None and decoder.encoder_hash and own and decoder.encoder_hash != own:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from clipomaly.encoders.quiet import no_progress_bars
 from clipomaly.errors import MissingExtra, ModelError
 
 try:
@@ -56,20 +57,18 @@ def model_type(folder: Path) -> str:
 
 def open_model(kind: Any, folder: Path, allow_missing: Sequence[str] = ()) -> Any:
     """The model in evaluation mode, without gradients, float32; missing tensors are an error."""
-    from transformers.utils import logging
-
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
     try:
-        model, info = kind.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
+        with no_progress_bars():
+            model, info = kind.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
     except Exception as error:  # the library raises many kinds
         lines = str(error).strip().splitlines()
         raise ModelError(f"cannot open the model in {folder}: {lines[0] if lines else error}") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
     missing = sorted(
         k for k in info.get("missing_keys", ()) if not k.startswith(tuple(allow_missing) or ("\0",))
     )

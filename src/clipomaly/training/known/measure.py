@@ -32,7 +32,17 @@ class Figures:
     top5: float
 
     def __str__(self) -> str:
-        return f"known mIoU {self.miou:.1f}, photographs top-1 {self.top1:.1f}, top-5 {self.top5:.1f}"
+        """What was measured.
+
+        >>> print(Figures(50.1, (), 13.0, 32.8))
+        known mIoU 50.1, photographs top-1 13.0, top-5 32.8
+        >>> print(Figures(50.1, (), float("nan"), float("nan")))
+        known mIoU 50.1
+        """
+        known = f"known mIoU {self.miou:.1f}"
+        if np.isnan(self.top1):  # without photographs
+            return known
+        return f"{known}, photographs top-1 {self.top1:.1f}, top-5 {self.top5:.1f}"
 
 
 def confusion(labels: np.ndarray, truth: np.ndarray, classes: int) -> Int[np.ndarray, "C C"]:

@@ -31,6 +31,7 @@ from clipomaly.encoders.attention import last_block
 from clipomaly.encoders.dense import fit, place
 from clipomaly.encoders.folder import write_spec
 from clipomaly.encoders.prompts import TextBank, bank_of_names, bank_of_vocabulary
+from clipomaly.encoders.quiet import no_progress_bars
 from clipomaly.encoders.seam import EncoderSpec
 from clipomaly.errors import DataError, MissingExtra, OutputError
 from clipomaly.naming.dictionary import load_words
@@ -214,6 +215,7 @@ def train_known(
     torch.manual_seed(recipe.seed)
     session = _Session(model, variant, data, recipe)
     say(f"{sum(p.numel() for p in session.moving.values()):,} of {session.spec.parameters:,} weights move")
+    say(f"measuring on {len(session.val)} frames")
     before = session.measure("report", session.val)
     say(f"before: {before}")
     _loop(session, work, resume, say)
@@ -373,7 +375,8 @@ def _write(
     """The folder: weights, tokenizer, `encoder.json`, ONNX graphs beside them, and what was measured."""
     from clipomaly.encoders.export import export_encoder, stored_half
 
-    session.hf.to("cpu").save_pretrained(out)
+    with no_progress_bars():
+        session.hf.to("cpu").save_pretrained(out)
     (out / "model.safetensors").chmod(0o644)
     for name in _COPIED:
         if (session.source / name).is_file():

@@ -25,6 +25,7 @@ import numpy as np
 
 from clipomaly.data.datasets import Sample
 from clipomaly.encoders.prompts import TextBank, bank_of_vocabulary
+from clipomaly.encoders.quiet import no_progress_bars
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError, DataError, MissingExtra, OutputError
 from clipomaly.maths.prompted import mask_masses
@@ -324,7 +325,8 @@ def _write(
         save_clip_masks(out, trainer.model, trainer.shape)
     else:
         assert trainer.source is not None
-        trainer.model.save_pretrained(out)
+        with no_progress_bars():
+            trainer.model.save_pretrained(out)
         for name in ("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"):
             if (trainer.source.folder / name).is_file() and trainer.source.folder != out:
                 shutil.copyfile(trainer.source.folder / name, out / name)
