@@ -96,3 +96,24 @@ def test_a_published_figure_needs_its_source(tool: ModuleType, tmp_path: Path, o
     path.write_text(PUBLISHED.replace(old, new))
     with pytest.raises(ValueError, match=r"published\.toml"):
         tool.published_section(path)
+
+
+def test_a_method_that_names_nothing_stands_in_no_table_of_names(tool: ModuleType) -> None:
+    about = {
+        "n_frames": 2,
+        "data_hash": "ab",
+        "model": "m",
+        "model_hash": "cd",
+        "vocabulary": "v",
+        "run": "r",
+    }
+    about |= {"locked": {"rule": "otsu", "fixed": False}, "version": "0", "ap": 0.5}
+    rows = [
+        {**about, "method": "asked", "naming_top1": 0.0, "naming_unnamed": 0.5},
+        {**about, "method": "silent", "naming_top1": 0.0, "naming_unnamed": 1.0},
+    ]
+    text = "\n".join(tool.set_section("a set", rows))
+    names = text.split("**Names**")[1].split("**")[0]
+    assert "| asked | 0.0 | 50.0 |" in names
+    assert "silent" not in names.split("| method | model |")[0]
+    assert "| silent | 50.0 |" in text  # its other figures stay

@@ -126,6 +126,16 @@ def test_the_report_of_another_model_is_as_before(tmp_path: Path) -> None:
     assert "94 %" in page
 
 
+def test_the_report_of_a_method_without_names_counts_none(tmp_path: Path) -> None:
+    named = result({**SURE, "method": "energy"})
+    findings = tuple(Finding(f.region, None, float("nan")) for f in named.prediction.findings)
+    with FrameWriter(tmp_path, Settings(), ROAD, named.provenance) as writer:
+        writer.write(replace(named, prediction=replace(named.prediction, findings=findings)))
+    page = page_of(tmp_path)
+    assert "1 frame, 2 findings<" in page
+    assert '<h2 id="names-title">Findings</h2>' in page
+
+
 def test_segment_counts_no_guesses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from PIL import Image
 

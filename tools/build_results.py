@@ -107,7 +107,8 @@ def set_section(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
             continue
         lines += ["", f"**{title}**", "", "| method | " + " | ".join(f.title for f in used) + " |"]
         lines.append("|---|" + "---:|" * len(used))
-        lines += [f"| {m['method']} | " + " | ".join(cell(m, f) for f in used) + " |" for m in rows]
+        some = [m for m in rows if any(lookup(m, f.key) is not None for f in used)]
+        lines += [f"| {m['method']} | " + " | ".join(cell(m, f) for f in used) + " |" for m in some]
     lines += [
         "",
         "| method | model | model hash | vocabulary | mask | run | version |",

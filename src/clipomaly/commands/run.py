@@ -176,7 +176,7 @@ def _run(
         source=tuple(places[:20]),
         version=__version__,
         space=space,
-        notice=" ".join(pipeline.notices),
+        notice="; ".join(pipeline.notices),
         names=told.get("names", ""),
     )
 

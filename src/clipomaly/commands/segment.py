@@ -72,7 +72,7 @@ def run_segment(
         output.folder,
         settings,
         pipeline.vocabulary,
-        {**pipeline.provenance, "notice": " ".join(pipeline.notices)},
+        {**pipeline.provenance, "notice": "; ".join(pipeline.notices)},
         score_format=output.score_format,
         existing=output.existing,  # type: ignore[arg-type]
     )

@@ -242,9 +242,14 @@ def _share(figure: Figure, rows: Rows) -> Interval | None:
 def lookup(metrics: Mapping[str, Any], key: str) -> Any:
     """The value at a key such as "locked.siou"; None where there is none.
 
+    A method that named nothing at all has no figures of names to show: it was not wrong, it was not asked.
+
     >>> lookup({"locked": {"siou": 0.5}}, "locked.siou"), lookup({}, "ap")
     (0.5, None)
+    >>> lookup({"naming_top1": 0.0, "naming_unnamed": 1.0}, "naming_top1")
     """
+    if key.startswith("naming_") and key != "naming_cost" and metrics.get("naming_unnamed") == 1.0:
+        return None
     value: Any = metrics
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

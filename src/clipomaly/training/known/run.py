@@ -215,7 +215,7 @@ def train_known(
     torch.manual_seed(recipe.seed)
     session = _Session(model, variant, data, recipe)
     say(f"{sum(p.numel() for p in session.moving.values()):,} of {session.spec.parameters:,} weights move")
-    say(f"measuring on {len(session.val)} frames")
+    say(f"measuring on {len(session.val)} frame{'' if len(session.val) == 1 else 's'}")
     before = session.measure("report", session.val)
     say(f"before: {before}")
     _loop(session, work, resume, say)

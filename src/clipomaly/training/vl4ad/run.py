@@ -313,7 +313,7 @@ def train_vl4ad(
             state_path.with_suffix(".part").replace(state_path)
     per_class = trainer.miou(val)
     _append(work / "curve.csv", {"step": recipe.steps, "val_miou": round(float(np.nanmean(per_class)), 2)})
-    say(f"known mIoU {np.nanmean(per_class):.1f} on {len(val)} frames")
+    say(f"known mIoU {np.nanmean(per_class):.1f} on {len(val)} frame{'' if len(val) == 1 else 's'}")
     return _write(trainer, out, per_class, len(train), len(val), decoder)
 
 
