@@ -276,3 +276,24 @@ def test_models_are_listed():
     models = list_models()
     assert "mini" in models
     assert all(models.values())
+
+
+def test_mini_can_be_exported_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    from typer.testing import CliRunner
+
+    from clipomaly.cli import app
+    from clipomaly.encoders import export
+    from clipomaly.encoders.load import MINI_FOLDER
+
+    asked = []
+    monkeypatch.setattr(export, "export_encoder", lambda model, out, **more: asked.append(model) or "written")
+    CliRunner().invoke(app, ["export-encoder", "mini", "--out", str(tmp_path)], catch_exceptions=False)
+    CliRunner().invoke(app, ["export-encoder", "mine", "--out", str(tmp_path)], catch_exceptions=False)
+    assert asked == [MINI_FOLDER, "mine"]
+
+
+def test_a_new_mask_decoder_is_made_without_remarks(recwarn: pytest.WarningsRecorder) -> None:
+    from clipomaly.encoders.openvocab.clipmasks import PyramidShape, build_clip_masks
+
+    build_clip_masks(PyramidShape(width=8, queries=2, encoder_layers=1, decoder_layers=2))
+    assert not [str(w.message) for w in recwarn]

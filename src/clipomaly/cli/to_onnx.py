@@ -20,7 +20,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def export_encoder(
-    model: Annotated[str, typer.Argument(help="A transformers folder or hub id.")],
+    model: Annotated[str, typer.Argument(help="mini, a transformers folder or a hub id.")],
     out: Out,
     variant: Annotated[
         str, typer.Option(help="Last-block variant; `vanilla` is the model as trained.")
@@ -39,9 +39,11 @@ def export_encoder(
     Example: clipomaly export-encoder openai/clip-vit-base-patch16 --out clip-b16 --variant sclip
     """
     from clipomaly.encoders.export import export_encoder as export
+    from clipomaly.encoders.load import MINI_FOLDER
 
     fused = operators == "onnxruntime"
-    typer.echo(export(model, out, variant=variant, revision=revision, half=half, fused=fused))
+    source = MINI_FOLDER if model == "mini" else model
+    typer.echo(export(source, out, variant=variant, revision=revision, half=half, fused=fused))
 
 
 def export_anomalyclip(

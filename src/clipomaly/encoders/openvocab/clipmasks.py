@@ -10,6 +10,7 @@ files of the text head. The picture is encoded once, by the encoder that the met
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,7 +93,11 @@ def build_clip_masks(shape: PyramidShape) -> Any:
         num_labels=shape.classes,
         train_num_points=shape.points,
     )
-    model: Any = Mask2FormerForUniversalSegmentation(config)
+    with (
+        warnings.catch_warnings()
+    ):  # of heads whose width is no power of 2: a remark on the authors' CUDA code
+        warnings.filterwarnings("ignore", message="You'd better set embed_dim")
+        model: Any = Mask2FormerForUniversalSegmentation(config)
     module = model.model.pixel_level_module
     module.encoder = Pyramid(shape.width, [int(c) for c in module.encoder.channels])
     return model
