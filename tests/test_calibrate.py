@@ -13,6 +13,7 @@ from clipomaly.commands.highest import Highest, cut_place
 from clipomaly.commands.segment import Output, run_segment
 from clipomaly.config import load_settings
 from clipomaly.errors import ConfigError
+from clipomaly.maths.scores import SCORES
 from clipomaly.methods.clipomaly import Clipomaly
 from clipomaly.methods.table import open_method
 from clipomaly.records import Frame
@@ -57,6 +58,16 @@ def test_a_crop_shows_the_place_wherever_it_lies() -> None:
         assert place.crop.shape == (260, 260, 3)
         assert place.score == pytest.approx(0.9)
         assert (place.crop[..., 2].astype(int) - place.crop[..., 0] > 200).any()
+
+
+def test_the_score_that_will_be_used_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = pictures(tmp_path / "ordinary", 2)
+    for score, own in ((None, "energy"), ("entropy", "entropy")):  # energy is what mini's folder names
+        settings = load_settings(overrides={"score": score} if score else {})
+        run_calibrate(settings, [str(frames)], 0.05, tmp_path / "t.json")
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in lines if "taken here" in line] == [own]
+        assert sum(line.split()[0] in SCORES for line in lines) == len(SCORES)
 
 
 def test_the_sheet_lies_beside_the_thresholds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

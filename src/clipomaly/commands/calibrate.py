@@ -89,6 +89,7 @@ def run_calibrate(
     method, vocabulary = pipeline.method, pipeline.vocabulary
     place = vocabulary.hash
     if isinstance(method, Clipomaly):
+        own = method.score
         values = calibrate_scores(method, vocabulary, counted(), fpr, highest)
     else:
         if isinstance(method, FlowCLAS | AnomalyCLIP):  # their scores are of the picture alone
@@ -114,9 +115,14 @@ def run_calibrate(
     write_whole(out, thresholds.to_json().encode())
     console = Console()
     for name, value in values.items():
-        console.print(f"{name:15} {value:.6f}")
+        used = "  taken here; the others are for other scores" if name == own and len(values) > 1 else ""
+        console.print(f"{name:15} {value:.6f}{used}", highlight=False)
     count = f"{frames} frame{'' if frames == 1 else 's'}"
-    console.print(f"{out}  (hash {thresholds.hash}, {count}, {fpr:.3%} of known pixels above)")
+    console.print(
+        f"{out}  (hash {thresholds.hash}, {count}, {fpr:.3%} of known pixels above)",
+        highlight=False,
+        soft_wrap=True,
+    )
     if sheet is not None:
         shown = highest.write(sheet)
         console.print(
@@ -124,7 +130,10 @@ def run_calibrate(
             highlight=False,
             soft_wrap=True,
         )
-        console.print("look: are these really ordinary? If not, take their frames out and calibrate again")
+        console.print(
+            "look: are these really ordinary? If not, take their frames out and calibrate again",
+            soft_wrap=True,
+        )
     if frames < ENOUGH:
         Console(stderr=True).print(
             Text(
