@@ -168,4 +168,8 @@ def test_settings_of_other_methods_are_told() -> None:
         *("--flow-score", "--image-score", "--segmenter"),
     ]
     assert told(method="knn", segmenter="a.onnx", fitted="f.npz") == []
+    assert told(method="vl4ad", score="msp", dictionary="road", refine="won") == [
+        *("--dictionary", "--refine", "--score"),
+    ]
+    assert told(score="msp", dictionary="road", refine="won", names="both") == []
     assert told(method="flowclas", fitted="f", flow_score="nll") == []

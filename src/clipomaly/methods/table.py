@@ -229,16 +229,20 @@ def unread(settings: Settings) -> tuple[str, ...]:
     if is_own(settings.method):  # it may read whatever it likes
         return ()
     usual, found = Settings(), []
-    own: dict[str, tuple[Any, Any]] = {
-        "vl4ad": (settings.vl4ad, usual.vl4ad),
-        "flowclas": (settings.flowclas, usual.flowclas),
-        "anomalyclip": (settings.anomalyclip, usual.anomalyclip),
-    }
-    for method, (given, default) in own.items():
+    own: tuple[tuple[str, Any, Any], ...] = (
+        ("clipomaly", settings.naming, usual.naming),
+        ("clipomaly", settings.segment, usual.segment),
+        ("vl4ad", settings.vl4ad, usual.vl4ad),
+        ("flowclas", settings.flowclas, usual.flowclas),
+        ("anomalyclip", settings.anomalyclip, usual.anomalyclip),
+    )
+    for method, given, default in own:
         if settings.method != method:
             found += [
                 (f.name, method) for f in fields(given) if getattr(given, f.name) != getattr(default, f.name)
             ]
+    if settings.method != "clipomaly" and settings.unknown.score != usual.unknown.score:
+        found.append(("score", "clipomaly"))
     if settings.segmenter is not None and settings.method not in BASELINES:
         found.append(("segmenter", "msp"))
     if settings.fitted is not None and settings.method not in (*FITTED, "flowclas", "anomalyclip"):
