@@ -274,6 +274,7 @@ def test_a_comparison_says_what_its_methods_reports_warn_of(masks: Path, tmp_pat
         text = page.read_text()
         assert text.index(f'<p class="warn">{first}</p>') < text.index("Data set") < text.index("<table>")
         assert "<code>clipomaly calibrate --method centre</code>" in text
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", (out / "centre" / "report.html").read_text())
     evaluations = [load_evaluation(out / name) for name in ("centre", "max-logit")]
     evaluations[1].metrics["notices"] = ["few prompts"]
     write_comparison(tmp_path / "again", evaluations, [])

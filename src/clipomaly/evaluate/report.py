@@ -151,7 +151,9 @@ def _head(title: str, about: str) -> str:
 
 
 def _fact_rows(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, metrics[key]) for key, name in _FACTS if metrics.get(key) is not None]
+    facts = [(name, metrics[key]) for key, name in _FACTS if metrics.get(key) is not None]
+    # The time as people read it, with room to break the line.
+    return [(n, str(v).replace("T", " ").replace("+00:00", " UTC") if n == "Made" else v) for n, v in facts]
 
 
 def _facts(metrics: Mapping[str, Any]) -> str:
