@@ -132,6 +132,7 @@ def train_flow(
             "validation": scores,
         },
     )
+    say("writing flow.onnx (a minute or so), then measuring thresholds")
     item = filled["ordinary"].items[0]
     example = [np.asarray(m, np.float32)[None] for m in filled["ordinary"].features(item)]
     differences["flow.onnx"] = write_flow(flows, bool(cutouts), example, out)
