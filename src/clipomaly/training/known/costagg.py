@@ -114,9 +114,8 @@ def train_costagg(
             say(f"step {step + 1}/{recipe.steps} loss {running:.4f}, {spoken - began:.0f} s")
     head.eval()
     after = _miou(encoder, bank, val, head)
-    say(
-        f"known mIoU {before:.1f} → {float(np.nanmean(after)):.1f} on {len(val)} frame{'' if len(val) == 1 else 's'}"
-    )
+    measured = f"{len(val)} frame{'' if len(val) == 1 else 's'}"
+    say(f"known mIoU {before:.1f} → {float(np.nanmean(after)):.1f} on {measured}")
     about = {
         "encoder": encoder.spec.name,
         "encoder_hash": encoder.spec.fingerprint,
