@@ -10,7 +10,9 @@ import pytest
 from clipomaly.errors import ConfigError
 from clipomaly.methods.clipomaly import Clipomaly
 from clipomaly.naming.choose import enter_names
-from clipomaly.records import UNNAMED, Candidate
+from clipomaly.records import UNNAMED, Candidate, DenseFeatures
+from clipomaly.segmenters.dense import DenseSegmenter
+from clipomaly.segmenters.seam import NameBank, NameScores
 from clipomaly.testing import COLOURS, ColourEncoder, check_method, colour_picture, colour_vocabulary
 from clipomaly.thresholds import Thresholds
 
@@ -124,6 +126,28 @@ def test_what_a_name_wins_of_its_region_is_within_it(words: str) -> None:
     [union] = clipomaly(words, refine="union").predict([picture], VOCABULARY)
     assert not (won.unknown & ~plain.unknown).any()
     assert not (plain.unknown & ~union.unknown).any()
+
+
+def test_a_segmenter_with_masks_of_its_own_draws_the_outline(words: str) -> None:
+    picture = colour_picture("green", box="red", size=(96, 128))
+
+    class Other:
+        """Sees the thing in the left half of the picture alone."""
+
+        name = "other"
+
+        def segment(self, image: object, dense: DenseFeatures, names: NameBank) -> NameScores:
+            found = DenseSegmenter(0.07).segment(picture, dense, names)
+            scores = found.scores.copy()
+            scores[:, scores.shape[1] // 2 :, 2:] = -1
+            return NameScores(scores, found.extent, found.temperature)
+
+    settings = ColourEncoder.settings(dictionary=words, tags=words)
+    [dense] = Clipomaly(ColourEncoder(), settings).predict([picture], VOCABULARY)
+    [other] = Clipomaly(ColourEncoder(), settings, segmenter=Other()).predict([picture], VOCABULARY)
+    assert dense.unknown[:, 66:].any()
+    assert other.unknown[:, :62].any()
+    assert not other.unknown[:, 72:].any()
 
 
 def test_neighbours_of_one_name_do_not_grow_into_each_other(words: str) -> None:

@@ -188,9 +188,10 @@ class SegmentSettings:
         at_least=0,
     )
     refine: str = option(
-        "region",
-        "Pixels of a named finding: its region, what the name wins of it, or both it and what is won around.",
-        choices=("region", "won", "union"),
+        "auto",
+        "Pixels of a named finding: its region, what the name wins of it, or both it and what is won around; "
+        "auto: its region with the dense segmenter, what is won of it with one that brings masks of its own.",
+        choices=("auto", "region", "won", "union"),
     )
     blend: float | None = option(
         None,

@@ -93,6 +93,8 @@ class Clipomaly:
         self.blend = float(str(encoder.spec.extra.get("blend", 0.5))) if given is None else given
         self._tagger = tagger
         self.segmenter = segmenter or DenseSegmenter(self.temperature)
+        chosen, own_masks = self.settings.segment.refine, not isinstance(self.segmenter, DenseSegmenter)
+        self.refine = ("won" if own_masks else "region") if chosen == "auto" else chosen
         self._words: dict[str, _Words] = {}
 
     def predict(
@@ -295,11 +297,10 @@ class Clipomaly:
         index = {name: n_known + i for i, name in enumerate(entered)}
         labels = labels.astype(np.uint16 if n_known + len(entered) > 255 else np.uint8)
         reach = round(self.settings.segment.gate * max(labels.shape))
-        refine = self.settings.segment.refine
         won = labels.copy()  # what each pixel's best name is; `labels` is painted over below
         # A region keeps its own pixels, whatever its neighbours' names won of them.
         unknown = np.zeros(labels.shape, bool)
-        for region in regions if refine == "union" else ():
+        for region in regions if self.refine == "union" else ():
             unknown[region.slices] |= region.mask
         findings = []
         for i, region in enumerate(regions):
@@ -309,9 +310,9 @@ class Clipomaly:
                 probability = extended.probability[..., index[name]]
                 weight = _weight(region, extent, (probability.shape[0], probability.shape[1]))
                 confidence = float((probability * weight).sum() / max(float(weight.sum()), 1e-9))
-                if refine == "union":
+                if self.refine == "union":
                     region = _grow(region, won, index[name], reach, unknown)
-                elif refine == "won":
+                elif self.refine == "won":
                     region = _narrow(region, won, index[name])
             inside = labels[region.slices]
             inside[region.mask] = index[name] if name is not None else n_known + len(entered)
