@@ -19,6 +19,7 @@ from clipomaly.maths.density import GaussianFit, NeighbourFit
 from clipomaly.maths.grids import upsample
 from clipomaly.methods.backbones import EncoderBackbone, Reading, SegmenterBackbone
 from clipomaly.methods.baselines import BASELINES, FITTED, Baseline, load_fit, open_baseline, save_fit
+from clipomaly.methods.clipomaly import Clipomaly
 from clipomaly.methods.table import METHODS, open_method
 from clipomaly.metrics.pixel import PixelCounts
 from clipomaly.segmenters.closed import open_segmenter
@@ -405,3 +406,32 @@ def test_each_method_takes_its_own_fit(tmp_path: Path) -> None:
     assert fitted_for("a=b/fit.npz", "knn") == "a=b/fit.npz"  # a path with an equals sign stays a path
     with pytest.raises(ConfigError, match="is no METHOD=PATH"):
         fitted_for("knn=a.npz,typo=b", "knn")
+
+
+@pytest.mark.parametrize("score", ["msp", "entropy", "max-logit", "energy"])
+@pytest.mark.parametrize("vocabulary", ["cityscapes", "airside"])
+def test_on_mini_a_baseline_is_cut_where_clipomaly_is(score: str, vocabulary: str) -> None:
+    names = load_vocabulary(vocabulary)
+    opened = open_method(load_settings(overrides={"method": score}), names)
+    ours = open_method(load_settings(overrides={"score": score}), names)
+    assert isinstance(opened.method, Baseline)
+    assert isinstance(ours.method, Clipomaly)
+    assert opened.method.calibrated(names) == ours.method.calibrated(names) is not None
+    assert opened.provenance["threshold_rule"] == "calibrated"
+    assert opened.provenance["thresholds_hash"] == ours.provenance["thresholds_hash"]
+    picture = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    [theirs], [own] = (m.predict([picture], names) for m in (opened.method, ours.method))
+    assert theirs.threshold == own.threshold
+    np.testing.assert_array_equal(theirs.score, own.score)
+
+
+def test_at_another_size_the_models_threshold_does_not_hold() -> None:
+    names = load_vocabulary("cityscapes")
+    opened = open_method(load_settings(overrides={"method": "energy", "long_side": 640}), names)
+    assert isinstance(opened.method, Baseline)
+    assert opened.method.calibrated(names) is None
+    assert "Using otsu" in opened.notices[0]
+    with pytest.raises(ConfigError, match="long_side is 640"):
+        open_method(
+            load_settings(overrides={"method": "energy", "long_side": 640, "threshold": "calibrated"}), names
+        )

@@ -157,7 +157,7 @@ def test_a_fixed_threshold_is_locked(masks: Path) -> None:
 def test_a_calibrated_threshold_is_locked_and_named_by_its_hash(masks: Path, tmp_path: Path) -> None:
     thresholds = Thresholds(
         model="",
-        conditions={"model_hash": "", "temperature": None, "synonyms": "max"},
+        conditions={"model_hash": ""},
         fpr=0.05,
         values={load_vocabulary("cityscapes").hash: {"centre": 0.7}},
         frames=12,

@@ -36,6 +36,7 @@ from clipomaly.maths.density import GaussianFit, Gaussians, NeighbourFit, Neighb
 from clipomaly.maths.grids import upsample, upsample_argmax, upsample_bands
 from clipomaly.maths.scores import SCORES, energy, entropy, max_logit, msp
 from clipomaly.methods.backbones import Backbone, EncoderBackbone, Reading, SegmenterBackbone
+from clipomaly.methods.calibrated import encoder_conditions
 from clipomaly.methods.unnamed import frame_threshold, unnamed_prediction
 from clipomaly.records import Prediction
 from clipomaly.segmenters.closed import open_segmenter
@@ -118,15 +119,16 @@ class Baseline:
         return out
 
     def conditions(self) -> dict[str, object]:
-        """What a calibrated threshold depends on, besides the vocabulary and the method's name."""
-        return {
-            "model_hash": "" if self.backbone is None else self.backbone.fingerprint,
-            "temperature": getattr(self.backbone, "temperature", None),
-            "synonyms": self.settings.unknown.synonyms,
-            "long_side": self.settings.encoder.long_side,
-            "tile": self.settings.encoder.tile,
-            **({} if self.fitted is None else {"fit": _fit_hash(self.fitted)}),
-        }
+        """What a calibrated threshold depends on, besides the vocabulary and the method's name.
+
+        On an encoder that is what stage 1 of `clipomaly` depends on: the same score, so the model's own
+        thresholds hold for both.
+        """
+        if isinstance(self.backbone, EncoderBackbone):
+            on = encoder_conditions(self.backbone.encoder, self.settings, self.backbone.temperature)
+        else:
+            on = {"model_hash": "" if self.backbone is None else self.backbone.fingerprint}
+        return on if self.fitted is None else {**on, "fit": _fit_hash(self.fitted)}
 
     def calibrated(self, vocabulary: Vocabulary) -> float | None:
         """The threshold measured beforehand for this vocabulary, where there is one."""
@@ -317,7 +319,6 @@ def open_baseline(
     vocabulary: Vocabulary,
     *,
     threads: int | None = None,
-    thresholds: Thresholds | None = None,
 ) -> Baseline:
     """The baseline that the settings name, on their segmenter if they name one, else on the encoder."""
     backbone: Backbone | None = None
@@ -331,4 +332,4 @@ def open_baseline(
         fitted = load_fit(
             settings.fitted, settings.method, model_hash=backbone.fingerprint, vocabulary=vocabulary
         )
-    return Baseline(settings.method, backbone, settings, fitted=fitted, thresholds=thresholds)
+    return Baseline(settings.method, backbone, settings, fitted=fitted)

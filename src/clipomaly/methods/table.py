@@ -117,12 +117,16 @@ def open_baselines(settings: Settings, vocabulary: Vocabulary, encoder: OpenEnco
             f"method {settings.method} needs to know ordinary frames: run `clipomaly fit --method "
             f"{settings.method} --frames FOLDER --out fit.npz`, then give --fitted fit.npz"
         )
-    thresholds = None if settings.unknown.thresholds is None else load_thresholds(settings.unknown.thresholds)
-    method = open_baseline(settings, encoder, vocabulary, thresholds=thresholds)
-    provenance = {} if method.backbone is None else method.backbone.provenance
+    method = open_baseline(settings, encoder, vocabulary)
+    given = settings.unknown.thresholds is not None
+    thresholds = method.thresholds = _thresholds(settings, getattr(method.backbone, "encoder", None))
+    provenance = {} if method.backbone is None else dict(method.backbone.provenance)
     notices: tuple[str, ...] = ()
-    if settings.unknown.threshold in ("auto", "calibrated") and method.calibrated(vocabulary) is None:
-        if thresholds is not None or settings.unknown.threshold == "calibrated":
+    if settings.unknown.threshold in ("auto", "calibrated"):
+        if thresholds is not None and method.calibrated(vocabulary) is not None:
+            provenance |= {"thresholds_hash": thresholds.hash, "threshold_rule": "calibrated"}
+            return Opened(method, provenance, notices)
+        if given or settings.unknown.threshold == "calibrated":
             reason = None if thresholds is None else thresholds.mismatch(method.conditions())
             raise ConfigError(
                 f"{_whose(settings)}no calibrated threshold for method {method.name} with vocabulary "
@@ -292,7 +296,8 @@ def _whose(settings: Settings) -> str:
     return "" if given is None else f"--thresholds {given}: "
 
 
-def _thresholds(settings: Settings, encoder: Encoder) -> Thresholds | None:
+def _thresholds(settings: Settings, encoder: Encoder | None) -> Thresholds | None:
+    """Those that the settings name, else the model's own."""
     if settings.unknown.thresholds is not None:
         return load_thresholds(settings.unknown.thresholds)
     folder = getattr(encoder, "folder", None)
