@@ -168,8 +168,9 @@ def _operating(metrics: Mapping[str, Any]) -> list[str]:
     """How the own mask's threshold came about, in a sentence."""
     own = metrics["locked"]
     if own["rule"] == "calibrated":
+        made = f" made on {own['thresholds_created']}" if own["thresholds_created"] else ""
         return [
-            f"Locked threshold {own['threshold']:.6g}, from a file made on {own['thresholds_created']} "
+            f"Locked threshold {own['threshold']:.6g}, from a file{made} "
             f"(hash {own['thresholds_hash']}): {own['thresholds_fpr']:.2%} of known pixels above, on "
             f"{own['thresholds_frames']} frames without anomalies."
         ]

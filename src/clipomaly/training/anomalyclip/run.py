@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +311,7 @@ def _calibrate(out: Path, config: AnomalyConfig, data: str, recipe: PromptRecipe
         fpr=recipe.fpr,
         values={ANY_VOCABULARY: {"anomalyclip": value}},
         frames=frames,
+        created=datetime.now(UTC).date().isoformat(),
         sources=(f"{ANY_VOCABULARY}: {frames} held-back pictures of {Path(data).name}",),
     )
 
