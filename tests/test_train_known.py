@@ -168,6 +168,7 @@ def test_a_cost_head_is_trained_and_segments_end_to_end(model: Path, data: Known
     overrides |= {"names": "none", "threshold": "0.9"}
     opened = open_method(load_settings(overrides=overrides), VOCABULARY)
     check_method(opened.method, [data.val[0].image()], VOCABULARY)
+    assert all(p.stat().st_mode & 0o044 == 0o044 for p in (tmp_path / "head").iterdir())
 
 
 def test_vl4ad_learns_masks_with_its_encoder_frozen(model: Path, data: KnownData, tmp_path: Path) -> None:
@@ -185,6 +186,7 @@ def test_vl4ad_learns_masks_with_its_encoder_frozen(model: Path, data: KnownData
     check_method(opened.method, [data.val[0].image(), data.val[1].image()[:37, :51]], VOCABULARY)
     plain = open_method(load_settings(overrides={"method": "vl4ad", "model": str(model)}), VOCABULARY)
     assert opened.method.conditions() != plain.method.conditions()
+    assert all(p.stat().st_mode & 0o044 == 0o044 for p in (tmp_path / "masks").iterdir())
 
 
 def test_a_missing_mask_decoder_says_how_to_make_one() -> None:

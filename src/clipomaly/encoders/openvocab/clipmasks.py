@@ -109,6 +109,7 @@ def save_clip_masks(folder: Path, model: Any, shape: PyramidShape) -> None:
 
     kept = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if _ours(k)}
     save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)  # safetensors writes files that nobody else can read
     (folder / SHAPE_FILE).write_text(json.dumps(asdict(shape), indent=2) + "\n", "utf-8")
 
 

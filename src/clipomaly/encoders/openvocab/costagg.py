@@ -338,6 +338,7 @@ def save_cost_aggregation(folder: Path, model: CostAggregation, texts: str, abou
 
     folder.mkdir(parents=True, exist_ok=True)
     save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)  # safetensors writes files that nobody else can read
     table = {"width": model.width, "shape": asdict(model.shape), "texts": texts, **about}
     (folder / SHAPE).write_text(json.dumps(table, indent=2) + "\n", "utf-8")
 

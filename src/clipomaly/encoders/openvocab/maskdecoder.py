@@ -248,6 +248,7 @@ def write_head(folder: Path, head: TextHead, texts: str, more: dict[str, Any] | 
     from safetensors.torch import save_file
 
     save_file({k: v.detach().cpu().contiguous() for k, v in head.state_dict().items()}, folder / HEAD_FILE)
+    (folder / HEAD_FILE).chmod(0o644)  # safetensors writes files that nobody else can read
     about = {"temperature": head.temperature, "texts": texts, **(more or {})}
     (folder / HEAD_CONFIG).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
 

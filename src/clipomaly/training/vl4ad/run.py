@@ -327,6 +327,8 @@ def _write(
         assert trainer.source is not None
         with no_progress_bars():
             trainer.model.save_pretrained(out)
+        for file in out.glob("*.safetensors"):
+            file.chmod(0o644)  # safetensors writes files that nobody else can read
         for name in ("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"):
             if (trainer.source.folder / name).is_file() and trainer.source.folder != out:
                 shutil.copyfile(trainer.source.folder / name, out / name)
