@@ -183,14 +183,14 @@ class Clipomaly:
             if entered and self.blend:
                 p_w = upsample(extended.unknown_probability, found.extent, size)
                 score = score + np.float32(self.blend) * p_w * (1 - score)
-            labels = upsample_argmax(extended.similarity, found.extent, size)
+            # Outside its findings a pixel has its best known class, whatever name may have won it.
+            labels = upsample_argmax(extended.similarity[..., :n_known], found.extent, size)
+            won = labels
+            if entered and self.refine != "region":
+                won = upsample_argmax(extended.similarity, found.extent, size)
             findings, labels, unknown = self._settle(
-                regions, candidates, nearest, entered, extended, labels, found.extent
+                regions, candidates, nearest, entered, extended, labels, won, found.extent
             )
-            astray = (labels >= n_known) & ~unknown
-            if astray.any():  # a name won pixels that no finding has: they go to their best known class
-                best = upsample_argmax(extended.similarity[..., :n_known], found.extent, size)
-                labels[astray] = best[astray]
             vectors = pool_regions(dense.patches, regions, dense.extent)
             findings = [replace(f, embedding=v) for f, v in zip(findings, vectors, strict=True)]
         names = (*vocabulary.names, *entered)
@@ -290,14 +290,17 @@ class Clipomaly:
         entered: dict[str, list[int]],
         extended: Extended,
         labels: np.ndarray,
+        won: np.ndarray,
         extent: tuple[float, float],
     ) -> tuple[list[Finding], np.ndarray, Bool[np.ndarray, "H W"]]:
-        """Regions with names, no two over one pixel; labels in which their pixels bear their names."""
+        """Regions with names, no two over one pixel; known labels with their pixels' names painted over.
+
+        `won` says for each pixel which known class or name wins it; read only where regions are refined.
+        """
         n_known = extended.n_known
         index = {name: n_known + i for i, name in enumerate(entered)}
         labels = labels.astype(np.uint16 if n_known + len(entered) > 255 else np.uint8)
         reach = round(self.settings.segment.gate * max(labels.shape))
-        won = labels.copy()  # what each pixel's best name is; `labels` is painted over below
         # A region keeps its own pixels, whatever its neighbours' names won of them.
         unknown = np.zeros(labels.shape, bool)
         for region in regions if self.refine == "union" else ():

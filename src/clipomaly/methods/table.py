@@ -13,7 +13,7 @@ from clipomaly.encoders.load import load_encoder
 from clipomaly.encoders.seam import Encoder, EncoderSpec
 from clipomaly.errors import ConfigError
 from clipomaly.methods.anomalyclip import AnomalyCLIP, open_graph
-from clipomaly.methods.baselines import BASELINES, FITTED, open_baseline
+from clipomaly.methods.baselines import BASELINES, FITTED, Baseline, open_baseline
 from clipomaly.methods.clipomaly import Clipomaly
 from clipomaly.methods.flowclas import open_flowclas
 from clipomaly.methods.own import checked, code_hash, is_own, make_own, safe_name
@@ -70,8 +70,8 @@ def _with_rule(method: Clipomaly | VL4AD, settings: Settings, vocabulary: Vocabu
     rule = settings.unknown.threshold
     provenance, notices = _told_by(method.encoder.spec)
     if rule in ("auto", "calibrated"):
-        if method.calibrated(vocabulary) is not None and method.thresholds is not None:
-            provenance |= {"thresholds_hash": method.thresholds.hash, "threshold_rule": "calibrated"}
+        if locked := _locked(method, vocabulary):
+            provenance |= locked
         elif rule == "calibrated" or settings.unknown.thresholds is not None:
             raise ConfigError(_whose(settings) + method.why_uncalibrated(vocabulary))
         else:
@@ -83,6 +83,13 @@ def _with_rule(method: Clipomaly | VL4AD, settings: Settings, vocabulary: Vocabu
     else:
         provenance["threshold_rule"] = rule
     return Opened(method, provenance, notices, method.encoder)
+
+
+def _locked(method: Clipomaly | VL4AD | Baseline, vocabulary: Vocabulary) -> dict[str, str]:
+    """What provenance says of a calibrated threshold; empty where none applies."""
+    if method.thresholds is None or method.calibrated(vocabulary) is None:
+        return {}
+    return {"thresholds_hash": method.thresholds.hash, "threshold_rule": "calibrated"}
 
 
 def _told_by(spec: EncoderSpec) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -120,12 +127,11 @@ def open_baselines(settings: Settings, vocabulary: Vocabulary, encoder: OpenEnco
     method = open_baseline(settings, encoder, vocabulary)
     given = settings.unknown.thresholds is not None
     thresholds = method.thresholds = _thresholds(settings, getattr(method.backbone, "encoder", None))
-    provenance = {} if method.backbone is None else dict(method.backbone.provenance)
+    provenance = {} if method.backbone is None else method.backbone.provenance
     notices: tuple[str, ...] = ()
     if settings.unknown.threshold in ("auto", "calibrated"):
-        if thresholds is not None and method.calibrated(vocabulary) is not None:
-            provenance |= {"thresholds_hash": thresholds.hash, "threshold_rule": "calibrated"}
-            return Opened(method, provenance, notices)
+        if locked := _locked(method, vocabulary):
+            return Opened(method, provenance | locked)
         if given or settings.unknown.threshold == "calibrated":
             reason = None if thresholds is None else thresholds.mismatch(method.conditions())
             raise ConfigError(
