@@ -40,12 +40,12 @@ from clipomaly.encoders.folder import (
     write_spec,
 )
 from clipomaly.encoders.seam import EncoderSpec
+from clipomaly.encoders.tensors import save_tensors
 from clipomaly.errors import MissingExtra, ModelError, OutputError
 
 try:
     import onnx_ir as ir
     import torch
-    from safetensors.torch import save_file
 
     from clipomaly.encoders.transformers import ImageTower, TextTower, checkpoint_folder, open_checkpoint
 except ImportError as error:  # pragma: no cover - the tests run with torch
@@ -253,10 +253,7 @@ class _Weights:
         return graph, sources
 
     def write(self, path: Path) -> None:
-        temporary = path.with_name(f".{os.getpid()}.{path.name}")
-        save_file(self._tensors, temporary, metadata={"format": "pt"})
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        save_tensors(self._tensors, path, {"format": "pt"})
 
     def attach(self, graph: ir.Model, sources: dict[str, _Source], path: Path) -> None:
         """Point a graph's large tensors into the written file."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from clipomaly.encoders.seam import EncoderSpec
+from clipomaly.encoders.tensors import save_tensors
 from clipomaly.encoders.tokens import Tokens
 from clipomaly.errors import ConfigError, MissingExtra, ModelError
 
@@ -211,18 +212,12 @@ def load_published(path: str | Path, model: Any) -> LearnedPrompts:
 
 def save_prompts(path: str | Path, prompts: LearnedPrompts, model_hash: str) -> None:
     """Write learned prompts and their two vectors as safetensors."""
-    from safetensors.torch import save_file
-
     with torch.no_grad():
         vectors = prompts()
     tensors = {"normal": prompts.normal, "abnormal": prompts.abnormal, "vectors": vectors}
     tensors |= {f"deep.{i}": t for i, t in enumerate(prompts.deep)}
     about = {"format": "pt", "model_hash": model_hash, "shape": json.dumps(asdict(prompts.shape))}
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
-    save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, temporary, metadata=about)
-    temporary.chmod(0o644)
-    temporary.replace(path)
+    save_tensors(tensors, Path(path), about)
 
 
 def load_saved(path: str | Path, model: Any, model_hash: str) -> LearnedPrompts:

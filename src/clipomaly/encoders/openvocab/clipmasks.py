@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from clipomaly.encoders.tensors import save_tensors
 from clipomaly.errors import MissingExtra, ModelError
 
 try:
@@ -105,11 +106,8 @@ def build_clip_masks(shape: PyramidShape) -> Any:
 
 def save_clip_masks(folder: Path, model: Any, shape: PyramidShape) -> None:
     """Weights and shape; the text head is written by `maskdecoder.write_head`."""
-    from safetensors.torch import save_file
-
-    kept = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if _ours(k)}
-    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "model.safetensors").chmod(0o644)  # safetensors writes files that nobody else can read
+    kept = {k: v for k, v in model.state_dict().items() if _ours(k)}
+    save_tensors(kept, folder / "model.safetensors", {"format": "pt"})
     (folder / SHAPE_FILE).write_text(json.dumps(asdict(shape), indent=2) + "\n", "utf-8")
 
 

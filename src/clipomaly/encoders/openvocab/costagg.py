@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from clipomaly.encoders.tensors import save_tensors
 from clipomaly.errors import MissingExtra, ModelError
 
 try:
@@ -334,11 +335,8 @@ class CostAggregation(nn.Module):
 
 def save_cost_aggregation(folder: Path, model: CostAggregation, texts: str, about: Mapping[str, Any]) -> None:
     """Two files; `texts` identifies the encoder's text tower."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)  # safetensors writes files that nobody else can read
+    save_tensors(model.state_dict(), folder / WEIGHTS)
     table = {"width": model.width, "shape": asdict(model.shape), "texts": texts, **about}
     (folder / SHAPE).write_text(json.dumps(table, indent=2) + "\n", "utf-8")
 

@@ -25,6 +25,7 @@ from jaxtyping import Float, UInt8
 from clipomaly.encoders.folder import fingerprint_files
 from clipomaly.encoders.openvocab.opening import model_folder, model_type, normalised, open_model
 from clipomaly.encoders.seam import EncoderSpec
+from clipomaly.encoders.tensors import save_tensors
 from clipomaly.errors import MissingExtra, ModelError
 from clipomaly.records import DenseFeatures
 
@@ -245,10 +246,7 @@ def read_head(folder: Path) -> tuple[TextHead, str]:
 
 def write_head(folder: Path, head: TextHead, texts: str, more: dict[str, Any] | None = None) -> None:
     """The two files that make a folder a text-headed one; `texts` identifies the text tower."""
-    from safetensors.torch import save_file
-
-    save_file({k: v.detach().cpu().contiguous() for k, v in head.state_dict().items()}, folder / HEAD_FILE)
-    (folder / HEAD_FILE).chmod(0o644)  # safetensors writes files that nobody else can read
+    save_tensors(head.state_dict(), folder / HEAD_FILE)
     about = {"temperature": head.temperature, "texts": texts, **(more or {})}
     (folder / HEAD_CONFIG).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
 
