@@ -12,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -118,10 +118,18 @@ class Visitor:
 
     def press_on(self, key: str) -> str:
         """Press a key that leads to another finding; which."""
-        before = self.shown()
-        self.press(key)
+        return self.moved_on(self.shown(), lambda: self.press(key))
+
+    def moved_on(self, before: str, decide: Callable[[], object]) -> str:
+        """Do what leads away from a finding; where to, once what was decided is on the server."""
+        decide()
         self.page.wait_for_selector(f"body[data-shown]:not([data-shown='{before}'])")
+        self.saved()
         return self.shown()
+
+    def saved(self) -> None:
+        """Wait until no decision is under way: the page moves on before the server has answered."""
+        self.page.wait_for_selector("body:not([data-saving])")
 
     def answer(self, text: str) -> None:
         """Type into the question that is open."""
@@ -395,13 +403,10 @@ def test_a_tablet_in_the_dark_decides_by_touch(visit: Any, served: tuple[str, Pa
     page = bob.go("/queue?status=open")
     dark = page.evaluate(ground)
     first, candidate = bob.shown(), page.inner_text("#candidates tbody tr:nth-child(2) td")
-    page.tap("#candidates tbody tr:nth-child(2) button")
-    page.wait_for_selector(f"body[data-shown]:not([data-shown='{first}'])")
+    second = bob.moved_on(first, lambda: page.tap("#candidates tbody tr:nth-child(2) button"))
     state = decisions.state(first)
     assert (state.status, state.name, state.confirmers) == ("confirmed", candidate, {"bob"})
-    second = bob.shown()
-    page.tap(".reject button:has-text('reflection')")
-    page.wait_for_selector(f"body[data-shown]:not([data-shown='{second}'])")
+    bob.moved_on(second, lambda: page.tap(".reject button:has-text('reflection')"))
     assert decisions.state(second).reason == "reflection"
     for finding in (second, first):
         page.tap("[data-do=undo]")
@@ -414,6 +419,33 @@ def test_a_tablet_in_the_dark_decides_by_touch(visit: Any, served: tuple[str, Pa
     assert page.evaluate(ground) == light, "the choice stays"
     page.tap("#theme")
     assert page.evaluate(ground) == dark
+
+
+def test_a_slow_server_loses_and_swaps_nothing(visit: Any, served: tuple[str, Path]) -> None:
+    decisions = Decisions.open(decisions_url(served[1]))
+    ada = visit("ada")
+    page = ada.go("/queue?status=open")
+    first, before = ada.shown(), decisions.latest()
+    held: list[Any] = []
+    undone: list[str] = []
+    page.route("**/api/decisions?*", lambda route: held.append(route))
+    page.on("request", lambda r: undone.append(r.url) if "/api/undo" in r.url else None)
+    ada.press("2")
+    page.wait_for_selector(f"body[data-shown][data-saving]:not([data-shown='{first}'])")
+    while not held:
+        page.wait_for_timeout(20)
+    ada.press("u")  # before the server has the decision that this takes back
+    page.wait_for_timeout(200)
+    assert undone == []
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    with page.expect_event("dialog") as asked:
+        page.evaluate("setTimeout(() => { location.href = '/statistics'; })")
+    assert asked.value.type == "beforeunload", "who leaves now is told that something is not saved"
+    held[0].continue_()
+    page.wait_for_selector(f"body[data-shown='{first}']:not([data-saving])")
+    kinds_made = [d.kind for d in decisions.since(before)]
+    assert kinds_made == ["reject", "undo"]
+    assert decisions.state(first).status == "open"
 
 
 def test_an_address_that_is_none_leads_back(browser: Any, visit: Any, served: tuple[str, Path]) -> None:

@@ -55,13 +55,23 @@ export async function get(address, parameters) {
   const query = parameters ? `?${parameters}` : "";
   return answer(await fetch(address + query, { headers: { accept: "application/json" } }));
 }
-let written = 0;
-export async function post(address, body) {
-  const { csrf } = await open();
-  written += 1;
-  return answer(await fetch(address, {
-    method: "POST", headers: { "content-type": "application/json", "x-clipomaly-csrf": csrf }, body: JSON.stringify(body) }));
+// Writes go one after another, in the order of the keys: an undo never overtakes what it takes back.
+let written = 0, unsaved = 0, last = Promise.resolve();
+function saving(by) {
+  unsaved += by;
+  document.body.toggleAttribute("data-saving", unsaved > 0);
 }
+export function post(address, body) {
+  written += 1; saving(1);
+  const mine = last.then(() => write(address, JSON.stringify(body))).finally(() => saving(-1));
+  last = mine.catch(() => {}); // whoever asked tells of it; the next is sent all the same
+  return mine;
+}
+async function write(address, body) {
+  const { csrf } = await open();
+  return answer(await fetch(address, { method: "POST", headers: { "content-type": "application/json", "x-clipomaly-csrf": csrf }, body }));
+}
+addEventListener("beforeunload", (leaving) => { if (unsaved) leaving.preventDefault(); });
 export const picture = (kind, id, parameters = "") => `/picture/${kind}/${encodeURIComponent(id)}?v=${session?.version ?? ""}${parameters}`;
 
 // --- who reviews: asked once, kept in a cookie; ?who=… sets it too
