@@ -17,6 +17,12 @@ from clipomaly.errors import ConfigError
 
 __all__ = ["Thresholds", "load_thresholds"]
 
+_HASHED = {
+    "model_hash": "another model",
+    "mask_decoder": "another mask decoder",
+    "outlier_prompts": "other outlier prompts",
+}
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -26,7 +32,7 @@ class Thresholds:
     >>> t.find("cityscapes", "entropy", {"model_hash": "ab"})
     0.4
     >>> t.mismatch({"model_hash": "cd"})
-    'model_hash is cd, but the thresholds were measured with ab'
+    'another model here, cd, but the thresholds were measured with ab'
     >>> Thresholds("mini", {"tile": None}, 0.01, {}).mismatch({"tile": 128})
     'tile is 128, but the thresholds were measured without tile'
     """
@@ -49,6 +55,8 @@ class Thresholds:
             if here != value:
                 name = key.replace("_", " ") if value is None or here is None else key
                 at = f"{key} is {here}" if here is not None else f"{name} is not set"
+                if key in _HASHED and None not in (here, value):
+                    at = f"{_HASHED[key]} here, {here}"
                 measured = f"with {value}" if value is not None else f"without {name}"
                 return f"{at}, but the thresholds were measured {measured}"
         return None
