@@ -9,8 +9,9 @@ import pytest
 
 from clipomaly.encoders import textcache
 from clipomaly.encoders.folder import cache_folder, fingerprint_files
-from clipomaly.encoders.prompts import TextBank, bank_of_names, bank_of_vocabulary, build_bank, fill_template
+from clipomaly.encoders.prompts import TextBank, bank_of_names, bank_of_vocabulary, build_bank
 from clipomaly.encoders.seam import EncoderSpec
+from clipomaly.encoders.templates import fill_template
 from clipomaly.errors import ConfigError
 from clipomaly.vocabulary import KnownClass, Vocabulary
 

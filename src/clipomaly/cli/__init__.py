@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from clipomaly.cli import evaluate, export, lists, segment, store, stores, taxonomy, to_onnx, train, world
+from clipomaly.cli import evaluate, export, findings, lists, segment, stores, taxonomy, to_onnx, train, world
 from clipomaly.errors import ClipomalyError, MissingExtra
 
 __all__ = ["app", "main"]
@@ -89,5 +89,5 @@ def root(
 
 
 # In the order in which --help shows them.
-for _part in (segment, lists, evaluate, export, to_onnx, world, train, store, taxonomy, stores):
+for _part in (segment, lists, evaluate, export, to_onnx, world, train, findings, taxonomy, stores):
     _part.add_commands(app)

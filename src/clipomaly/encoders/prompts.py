@@ -22,7 +22,7 @@ from clipomaly.errors import ConfigError
 from clipomaly.maths.vectors import unit_rows
 from clipomaly.vocabulary import Vocabulary
 
-__all__ = ["SYNONYMS", "TextBank", "bank_of_names", "bank_of_vocabulary", "build_bank", "fill_template"]
+__all__ = ["SYNONYMS", "TextBank", "bank_of_names", "bank_of_vocabulary", "build_bank"]
 
 SYNONYMS = ("max", "mean", "none")
 
@@ -81,15 +81,6 @@ class TextBank:
         return TextBank(self.names + other.names, np.concatenate([self.vectors, other.vectors]), owner)
 
 
-def fill_template(template: str, phrase: str) -> str:
-    """
-    >>> fill_template("a photo of {a}.", "apron"), fill_template("the {}.", "apron")
-    ('a photo of an apron.', 'the apron.')
-    """
-    article = "an" if phrase[:1].lower() in "aeiou" else "a"
-    return template.replace("{a}", f"{article} {phrase}").replace("{}", phrase)
-
-
 def build_bank(
     encoder: Encoder,
     phrases: Mapping[str, Sequence[str]],
@@ -118,7 +109,7 @@ def build_bank(
         by_templates.setdefault(used, []).append(row)
     for used, rows in by_templates.items():
         wanted = [wordings[row][1] for row in rows]
-        vectors[rows] = cached_phrases(encoder, wanted, used, compute=_ensemble, disk=cache)
+        vectors[rows] = cached_phrases(encoder, wanted, used, disk=cache)
     index = np.array(owner, int)
     if synonyms == "mean" and len(index):
         starts = np.searchsorted(index, np.arange(len(phrases)))
@@ -144,9 +135,3 @@ def bank_of_names(
 ) -> TextBank:
     """One vector a name: for dictionaries of thousands and for names that entered."""
     return build_bank(encoder, {name: (name,) for name in names}, templates, "none", cache)
-
-
-def _ensemble(encoder: Encoder, phrases: Sequence[str], templates: Sequence[str]) -> Float[np.ndarray, "n d"]:
-    texts = [fill_template(template, phrase) for template in templates for phrase in phrases]
-    vectors = encoder.encode_texts(texts).reshape(len(templates), len(phrases), -1)
-    return unit_rows(vectors.mean(axis=0))

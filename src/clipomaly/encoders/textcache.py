@@ -20,7 +20,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,17 +29,16 @@ from jaxtyping import Float
 
 from clipomaly.encoders.folder import TEXTS_FILE, cache_folder
 from clipomaly.encoders.seam import Encoder
+from clipomaly.encoders.templates import ensemble
 from clipomaly.errors import ModelError, OutputError
 
 __all__ = ["build_shipped", "cached_phrases"]
 
-Compute = Callable[[Encoder, Sequence[str], Sequence[str]], Float[np.ndarray, "n d"]]
-
 
 def cached_phrases(
-    encoder: Encoder, phrases: Sequence[str], templates: Sequence[str], compute: Compute, disk: bool = True
+    encoder: Encoder, phrases: Sequence[str], templates: Sequence[str], disk: bool = True
 ) -> Float[np.ndarray, "n d"]:
-    """The ensemble vector of each phrase, from the shipped file, the user's cache, or `compute`."""
+    """The ensemble vector of each phrase, from the shipped file, the user's cache, or the encoder."""
     out = np.empty((len(phrases), encoder.spec.width), np.float32)
     shipped = _shipped(encoder, tuple(templates))
     missing: dict[str, list[int]] = {}
@@ -51,7 +50,7 @@ def cached_phrases(
             out[i] = shipped[1][row]
     if missing:
         wanted = sorted(missing)
-        vectors = _from_disk(encoder, wanted, templates, compute, disk)
+        vectors = _from_disk(encoder, wanted, templates, disk)
         for phrase, vector in zip(wanted, vectors, strict=True):
             out[missing[phrase]] = vector
     return out
@@ -62,17 +61,17 @@ def _key(encoder: Encoder) -> str:
 
 
 def _from_disk(
-    encoder: Encoder, phrases: Sequence[str], templates: Sequence[str], compute: Compute, disk: bool
+    encoder: Encoder, phrases: Sequence[str], templates: Sequence[str], disk: bool
 ) -> Float[np.ndarray, "n d"]:
     if not disk or not _key(encoder):  # an encoder without a fingerprint cannot be told from another
-        return compute(encoder, phrases, templates)
+        return ensemble(encoder, phrases, templates)
     content = json.dumps(["texts-1", _key(encoder), list(templates), list(phrases)], ensure_ascii=False)
     path = cache_folder() / "texts" / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.npy"
     with contextlib.suppress(OSError, ValueError, EOFError):
         kept = np.load(path, allow_pickle=False)
         if kept.shape == (len(phrases), encoder.spec.width) and kept.dtype == np.float32 and _is_unit(kept):
             return kept
-    vectors = np.ascontiguousarray(compute(encoder, phrases, templates), np.float32)
+    vectors = np.ascontiguousarray(ensemble(encoder, phrases, templates), np.float32)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,15 +116,13 @@ def _read_shipped(path: Path, _changed: int) -> tuple[dict[str, int], np.ndarray
 
 def build_shipped(encoder: Encoder, phrases: Sequence[str]) -> Path:
     """Write `texts.npz` into the encoder's folder: vectors of phrases under the encoder's own templates."""
-    from clipomaly.encoders.prompts import _ensemble
-
     folder = getattr(encoder, "folder", None)
     if folder is None:
         raise ModelError(f"encoder {encoder.spec.name} has no folder to write text vectors into")
     path = Path(folder) / TEXTS_FILE
     wanted = sorted(set(phrases))
     about = {"key": _key(encoder), "templates": list(encoder.spec.templates), "phrases": wanted}
-    vectors = _ensemble(encoder, wanted, encoder.spec.templates).astype(np.float16)
+    vectors = ensemble(encoder, wanted, encoder.spec.templates).astype(np.float16)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     blob = np.frombuffer(json.dumps(about, ensure_ascii=False).encode(), np.uint8)
     try:
