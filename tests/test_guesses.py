@@ -103,7 +103,7 @@ def page_of(folder: Path) -> str:
     command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"]
     command += ["--dump-dom", f"--user-data-dir={folder / 'browser'}", build_report(folder).as_uri()]
     try:
-        page = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True).stdout
+        page = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
     except (subprocess.SubprocessError, OSError) as error:
         pytest.skip(f"the browser did not start: {error}")
     return re.sub(r"<script.*?</script>", "", page, flags=re.S)

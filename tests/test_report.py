@@ -175,7 +175,7 @@ def test_a_browser_shows_it(tmp_path: Path) -> None:
     ]
     command += [f"--user-data-dir={tmp_path / 'browser'}", build_report(tmp_path).as_uri()]
     try:
-        page = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True).stdout
+        page = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True).stdout
     except (subprocess.SubprocessError, OSError) as error:
         pytest.skip(f"the browser did not start: {error}")
     page = re.sub(r"<script.*?</script>", "", page, flags=re.S)

@@ -81,7 +81,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
     assert found, line + app.stderr.read()
     yield found[0].rstrip("/"), store
     app.send_signal(signal.SIGINT)
-    assert app.wait(20) == 0, "Ctrl+C ends it in order"
+    assert app.wait(60) == 0, "Ctrl+C ends it in order"
     assert "every decision is kept" in app.stderr.read()
 
 
@@ -268,7 +268,7 @@ def test_a_whole_review(visit: Any, served: tuple[str, Path], tmp_path: Path) ->
     assert "cargo pallet" in [row["name"] for row in runs[1].vocabulary_table["known"]]
     assert re.fullmatch(r"airside-v\d+|cityscapes-v\d+", runs[1].vocabulary)
     page = ada.go("/statistics")
-    page.wait_for_selector("#runs tbody tr:nth-child(2)", timeout=20_000)
+    page.wait_for_selector("#runs tbody tr:nth-child(2)", timeout=60_000)
     page = ada.go("/grid?status=any")  # the same pictures twice: each tile says which run
     labels = set(page.eval_on_selector_all(".tiles .run", "nodes => nodes.map(n => n.textContent)"))
     assert labels == {f"run {n} · {r.vocabulary}" for n, r in enumerate(runs, 1)}
@@ -374,7 +374,7 @@ def test_a_group_of_look_alikes_is_decided_at_once_and_taken_back(
     decisions = Decisions.open(decisions_url(served[1]))
     ada = visit("ada")
     page = ada.go("/grid?status=open")
-    page.wait_for_selector("#group-list button", timeout=20_000)
+    page.wait_for_selector("#group-list button", timeout=60_000)
     page.focus("#group-list button")
     ada.press("Enter")
     page.wait_for_selector(".chip:has-text('look-alikes')")
@@ -529,7 +529,7 @@ def test_two_reviewers_see_each_other(visit: Any, served: tuple[str, Path]) -> N
     ada.press_on("4")
     ada.page.wait_for_function("t => document.getElementById('counts').textContent !== t", arg=told[0])
     assert _told(ada.page)[1:] == (told[1] + 1, told[2] - 1, told[2] - 1), "the header and the line beside"
-    bob.page.wait_for_selector("#banner:has-text('ada: rejected it')", timeout=10_000)
+    bob.page.wait_for_selector("#banner:has-text('ada: rejected it')", timeout=60_000)
     assert bob.page.inner_text("#counts") != before
     while ada.shown() not in bob.page.evaluate(LOOKED_AT):
         ada.page.wait_for_timeout(200)
