@@ -151,7 +151,7 @@ def test_a_fixed_threshold_is_locked(masks: Path) -> None:
     [pipeline] = open_methods(
         load_settings(overrides={"threshold": "0.6"}), ["centre"], open_subject("anomaly-track", masks)
     )
-    assert operating_rule(pipeline) == {"rule": "number", "fixed": True, "threshold": 0.6}
+    assert operating_rule(pipeline) == {"rule": "number", "fixed": True, "threshold": 0.6, "of_score": True}
 
 
 def test_a_calibrated_threshold_is_locked_and_named_by_its_hash(masks: Path, tmp_path: Path) -> None:

@@ -75,6 +75,9 @@ def test_histogram_and_differences_are_whole() -> None:
     words = words_of(parsed(histogram_svg(evaluation("centre"))))
     for name in ("known", "anomaly", "best F1 (oracle)", "fixed beforehand", "Reliability", "on average"):
         assert name in words
+    before_names = evaluation("clipomaly")
+    before_names.metrics["locked"]["of_score"] = False  # a threshold of another score than the one drawn
+    assert "fixed beforehand" not in words_of(parsed(histogram_svg(before_names)))
     rows = [("a <b>: AP", 1.0, (0.5, 2.0)), ("c: AP", -1.0, (-3.0, 0.5))]
     drawing = parsed(intervals_svg(rows, "points more than centre"))
     assert {"a <b>: AP", "c: AP", "points more than centre"} <= set(words_of(drawing))

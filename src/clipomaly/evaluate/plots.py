@@ -136,10 +136,9 @@ def histogram_svg(evaluation: Evaluation) -> str | None:
             left.stairs(share, h.edges, color=colour, lw=1.6, label=name, hatch=hatch)
         best = evaluation.metrics["f1_best_threshold"]
         left.axvline(best, color="#333333", ls="--", lw=1, label="best F1 (oracle)")
-        own = evaluation.metrics["locked"].get("threshold")
-        if (
-            own is not None and evaluation.method != "clipomaly"
-        ):  # which thresholds its first stage, before names
+        locked = evaluation.metrics["locked"]
+        own = locked.get("threshold")
+        if own is not None and locked.get("of_score", True):
             left.axvline(own, color="#333333", ls=":", lw=1.6, label="fixed beforehand")
         left.set(xlabel="score", ylabel="density", title="Scores of known and anomalous pixels")
         total = h.known + h.anomaly

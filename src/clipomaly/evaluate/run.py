@@ -321,6 +321,7 @@ def operating_rule(pipeline: Pipeline) -> dict[str, Any]:
             "rule": "calibrated",
             "fixed": True,
             "threshold": value,
+            "of_score": getattr(pipeline.method, "cuts_its_score", True),
             "thresholds_hash": thresholds.hash,
             "thresholds_created": thresholds.created,
             "thresholds_fpr": thresholds.fpr,
@@ -330,7 +331,12 @@ def operating_rule(pipeline: Pipeline) -> dict[str, Any]:
         return {"rule": "own", "fixed": False, "threshold": None}
     if rule in ("otsu", "percentile", "auto", "calibrated"):
         return {"rule": "percentile" if rule == "percentile" else "otsu", "fixed": False, "threshold": None}
-    return {"rule": "number", "fixed": True, "threshold": float(rule)}
+    return {
+        "rule": "number",
+        "fixed": True,
+        "threshold": float(rule),
+        "of_score": getattr(pipeline.method, "cuts_its_score", True),
+    }
 
 
 def _identity(pipeline: Pipeline, subject: Subject, plain: Pipeline | None) -> dict[str, Any]:

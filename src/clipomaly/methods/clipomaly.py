@@ -214,6 +214,11 @@ class Clipomaly:
         rule, value = self.settings.unknown, self.calibrated(vocabulary)
         return frame_threshold(score, rule, value, self.why_uncalibrated(vocabulary))
 
+    @property
+    def cuts_its_score(self) -> bool:
+        """Whether the threshold is of the score that comes out: what names add to it comes after the cut."""
+        return not self.blend
+
     def calibrated(self, vocabulary: Vocabulary) -> float | None:
         """The threshold measured beforehand for this vocabulary, where there is one."""
         if self.thresholds is None:
