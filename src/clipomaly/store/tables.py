@@ -5,6 +5,7 @@ Every read sees the latest commit of every writer. What Lance or the disk says b
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from datetime import timedelta
@@ -37,6 +38,8 @@ class StoreTables:
     @classmethod
     def connect(cls, uri: str | Path, create: bool = False) -> StoreTables:
         """The tables at a folder or an object-store address, whether there are any or not."""
+        # Two writers that compact at once: one gives way and tries again later, which is no news to anybody.
+        os.environ.setdefault("LANCEDB_LOG", "error")
         try:
             import lancedb
         except ImportError as error:
