@@ -448,6 +448,68 @@ def test_a_slow_server_loses_and_swaps_nothing(visit: Any, served: tuple[str, Pa
     assert decisions.state(first).status == "open"
 
 
+def test_keys_faster_than_findings_arrive_decide_about_each_once(visit: Any, served: tuple[str, Path]) -> None:
+    decisions = Decisions.open(decisions_url(served[1]))
+    ada = visit("ada")
+    page = ada.go("/queue?status=open")
+    before, first = decisions.latest(), ada.shown()
+    asked = page.context.new_cdp_session(page)
+    asked.send("Network.enable")
+    slow = {"offline": False, "latency": 60, "downloadThroughput": -1, "uploadThroughput": -1}
+    asked.send("Network.emulateNetworkConditions", slow)
+    keys = ["c", "2", "i", "c", "5", "c", "j", "c"]
+    for key in keys:
+        ada.press(key)
+    while not page.text_content("#place").startswith("9 of"):
+        page.wait_for_timeout(20)
+    ada.saved()
+    made = decisions.since(before)
+    assert [d.kind for d in made] == ["confirm", "reject", "ignore", "confirm", "reject", "confirm", "confirm"]
+    assert len({d.findings for d in made}) == len(made), "no finding is decided about twice, none by another's key"
+    for _ in made:
+        ada.press("u")
+    page.wait_for_selector(f"body[data-shown='{first}']:not([data-saving])")
+    undone = [d.undoes for d in decisions.since(made[-1].id)]
+    assert undone == [d.id for d in reversed(made)]
+    assert {decisions.state(d.findings[0]).status for d in made} == {"open"}
+
+
+def test_what_is_typed_after_a_key_that_asks_is_text(visit: Any, served: tuple[str, Path]) -> None:
+    decisions = Decisions.open(decisions_url(served[1]))
+    ada = visit("ada")
+    page = ada.go("/queue?status=open")
+    before, first = decisions.latest(), ada.shown()
+    page.route("**/api/names", lambda route: None)  # never answered
+    ada.press("r")
+    page.keyboard.type("suitcase")  # s, u, i, t, c, a would be keys
+    ada.press("Enter")
+    page.wait_for_selector(f"body[data-shown]:not([data-shown='{first}']):not([data-saving])")
+    assert [(d.kind, d.name, d.findings) for d in decisions.since(before)] == [("rename", "suitcase", (first,))]
+    page.unroute("**/api/names")
+    second = ada.shown()
+    page.keyboard.down("c")
+    for _ in range(5):
+        page.keyboard.down("c")  # the browser repeats a key that is held
+    page.keyboard.up("c")
+    page.wait_for_selector(f"body[data-shown]:not([data-shown='{second}']):not([data-saving])")
+    page.wait_for_timeout(200)
+    assert [d.findings for d in decisions.since(before)[1:]] == [(second,)]
+    assert page.get_attribute("#ask-input", "maxlength") == "120", "as much as the server takes"
+    for _ in range(2):
+        ada.press("u")
+    page.wait_for_selector(f"body[data-shown='{first}']:not([data-saving])")
+
+
+def test_who_comes_second_begins_elsewhere(visit: Any, served: tuple[str, Path]) -> None:
+    ada, bob = visit("ada"), visit("bob")
+    page = ada.go("/queue?status=open")
+    first = ada.shown()
+    while first not in page.evaluate(LOOKED_AT):
+        page.wait_for_timeout(50)
+    bob.go("/queue?status=open")
+    assert bob.shown() != first
+
+
 def test_an_address_that_is_none_leads_back(browser: Any, visit: Any, served: tuple[str, Path]) -> None:
     page = browser.new_page()
     page.goto(f"{served[0]}/nowhere?x={EVIL}")

@@ -100,14 +100,18 @@ export async function needReviewer(again = false) {
   return name;
 }
 
-// --- a question with one answer; null when it is called off
-export function ask({ title, label, value = "", options = [], lines = false, must = false, note = "", ok = "OK" }) {
+// --- a question with one answer; null when it is called off. It opens at once, or what is typed next would be keys:
+// `later` brings more options when they have arrived.
+let asked = 0;
+export function ask({ title, label, value = "", options = [], later = null, most = 120, lines = false, must = false, note = "", ok = "OK" }) {
   const dialog = $("ask"), field = lines ? $("ask-text") : $("ask-input"), other = lines ? $("ask-input") : $("ask-text");
   $("ask-title").textContent = title; $("ask-label").textContent = label; $("ask-ok").textContent = ok;
   $("ask-note").textContent = note; $("ask-note").hidden = !note; $("ask-cancel").hidden = must;
   field.hidden = false; other.hidden = true; field.value = value;
   $("ask-label").htmlFor = field.id;
-  $("ask-options").replaceChildren(...[...new Set(options)].map((o) => make("option", { value: o })));
+  const mine = ++asked, offer = (list) => $("ask-options").replaceChildren(...[...new Set(list)].map((o) => make("option", { value: o })));
+  offer(options); later?.then((more) => { if (mine === asked) offer([...options, ...more]); }, () => {}); // one may type without them
+  $("ask-input").maxLength = most;
   dialog.showModal(); field.focus(); field.select();
   return new Promise((resolve) => {
     let said = null;
@@ -132,7 +136,7 @@ export function keys(parts) {
   for (const [title, rows] of Object.entries(parts)) {
     const body = make("tbody");
     for (const [names, text, action] of rows) {
-      for (const name of names.split(" ")) bound.set(name, action);
+      for (const name of names.split(" ")) bound.set(name, { action, held: title === "Move" || title === "Picture" });
       if (!text) continue;
       const shown = names.split(" ").map((n) => n.replace("ArrowLeft", "←").replace("ArrowRight", "→").replace("ArrowUp", "↑").replace("ArrowDown", "↓").replace("Space", "space").replace("Escape", "Esc").replace("Shift+1", "Shift+1 … 5"));
       body.append(make("tr", {}, make("td", {}, ...shown.flatMap((k, i) => [i ? " " : null, make("kbd", {}, k)])), make("td", {}, text)));
@@ -155,8 +159,10 @@ addEventListener("keydown", (event) => {
   const key = pressed(event);
   // Space and Enter belong to the button that has the focus.
   if ((key === "Space" || key === "Enter") && at instanceof HTMLElement && at.matches("button:not([data-tile]), a, summary")) return;
-  const action = key && bound.get(key);
-  if (action) { event.preventDefault(); action(event); }
+  const found = key && bound.get(key);
+  if (!found) return;
+  event.preventDefault();
+  if (found.held || !event.repeat) found.action(event); // a key that is held down decides once
 });
 
 // --- progress: how many of the findings that the filters leave are decided
@@ -190,7 +196,7 @@ export function live(question, onChange) {
 }
 
 $("help-button").addEventListener("click", () => $("help").showModal());
-bound.set("?", () => $("help").showModal());
+bound.set("?", { action: () => $("help").showModal() });
 $("reviewer").addEventListener("click", () => needReviewer(true));
 $("theme").addEventListener("click", () => {
   const now = document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");

@@ -8,11 +8,12 @@ const SAID = { confirm: "Confirmed", rename: "Renamed", reject: "Rejected", igno
 
 export const retryKey = () => [...crypto.getRandomValues(new Uint8Array(12))].map((b) => b.toString(16).padStart(2, "0")).join("");
 
+export const asks = (kind, extra) => (["rename", "assign"].includes(kind) && !extra.name) || (kind === "comment" && !extra.comment);
 // What the decision still lacks is asked; null when it is called off.
 export async function complete(kind, extra, { about, suggestions = [] }) {
   if (kind === "rename" && !extra.name) {
-    const names = (await get("/api/names")).names;
-    const name = await ask({ title: `Rename ${about}`, label: "The right name", options: [...suggestions, ...names], ok: "Rename" });
+    const later = get("/api/names").then(({ names }) => names);
+    const name = await ask({ title: `Rename ${about}`, label: "The right name", options: suggestions, later, ok: "Rename" });
     return name ? { ...extra, name } : null;
   }
   if (kind === "assign" && !extra.name) {

@@ -1,7 +1,7 @@
 // One finding at a time. The list of ids is held here, so the next finding waits for nothing.
 
 import { $, alarm, badge, get, keys, live, make, needReviewer, number, open, picture, plural, post, reviewer, rgb, showCounts, small, swatch, toast, when } from "./common.js";
-import { complete, describe, reasonButtons, said, send, undo } from "./decide.js";
+import { asks, complete, describe, reasonButtons, said, send, undo } from "./decide.js";
 import { filterBar, readFilters, runNames, totalOf, writeFilters } from "./filters.js";
 import { splitter } from "./split.js";
 import { preload, viewer } from "./viewer.js";
@@ -9,8 +9,22 @@ import { preload, viewer } from "./viewer.js";
 const PAGE = 200, AHEAD = 4, LOW = 40;
 let ids = [], at = -1, total = 0, every = 0, current = null, details = new Map(), gone = new Set(), looking = {}, loading = null, turn = 0, bar, runs, clipFrames = [], clipAt = 0;
 
-const view = viewer({ onOther: (id) => jump(id) });
-const cut = splitter({ view, done: parted, mark: () => act("split") });
+const view = viewer({ onOther: (id) => inTurn(() => jump(id)) });
+const cut = splitter({ view, done: parted, mark: () => decide("split") });
+
+// Keys are taken one after another, each about the finding that is on the screen by then: whoever types faster than
+// findings arrive waits for them. A question, or a decision that was not saved, ends what was typed ahead.
+let line = Promise.resolve(), waiting = 0, ahead = 0;
+const fail = (error) => alarm(error.message);
+function inTurn(action) {
+  const mine = ahead;
+  waiting += 1;
+  return (line = line.then(() => (mine === ahead ? action() : null)).catch(fail).finally(() => { waiting -= 1; }));
+}
+function move(by) {
+  if (waiting) return inTurn(() => go(by));
+  line = Promise.all([line, go(by).catch(fail)]);
+}
 
 function detail(id) {
   let promise = details.get(id);
@@ -95,14 +109,14 @@ function draw(f) {
   const share = (100 * f.area) / (f.frame.size[0] * f.frame.size[1]);
   $("facts").textContent = `Unknown score ${small(f.score)} · ${plural(f.area, "pixel")} (${share < 0.01 ? "<0.01" : share.toFixed(2)} %)`
     + (f.named_by ? ` · ${guessed(f) ? "a guess from" : "named by"} ${f.named_by}` : "") + (f.nearest_known ? ` · nearest known class ${f.nearest_known} (${small(f.nearest_similarity)})` : "");
-  const kin = (id, title) => make("button", { type: "button", on: { click: () => jump(id) } }, title);
+  const kin = (id, title) => make("button", { type: "button", on: { click: () => inTurn(() => jump(id)) } }, title);
   $("family").hidden = !(f.part_of || f.parts.length);
   $("family").replaceChildren(...(f.part_of ? ["A part of ", kin(f.part_of, "the region as found")] : []), ...(f.parts.length ? [`Split into ${plural(f.parts.length, "part")}: `, ...f.parts.map((id, i) => kin(id, `part ${i + 1}`))] : []));
   place();
   $("place").title = f.frame.title;
   $("candidates").replaceChildren(f.candidates.length ? make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "Name"), make("th", { scope: "col" }, "From"), make("th", { scope: "col", class: "num" }, "Score"), make("th", { scope: "col" }, make("span", { class: "hidden" }, "Take")))),
     make("tbody", {}, f.candidates.map((c, i) => make("tr", { class: c.name === f.name ? "chosen" : null }, make("td", {}, c.name), make("td", { class: "soft" }, c.source), make("td", { class: "num" }, small(c.score, 3)),
-      make("td", { class: "num" }, make("button", { type: "button", class: "mini", title: `Confirm as ${c.name}`, on: { click: () => act("rename", { name: c.name }) } }, make("span", { class: "hidden" }, `Confirm as ${c.name}`), make("span", { "aria-hidden": "true" }, "take"), i < 5 ? make("kbd", {}, `⇧${i + 1}`) : null)))))) : make("p", { class: "soft" }, "No candidate names."));
+      make("td", { class: "num" }, make("button", { type: "button", class: "mini", title: `Confirm as ${c.name}`, on: { click: () => decide("rename", { name: c.name }) } }, make("span", { class: "hidden" }, `Confirm as ${c.name}`), make("span", { "aria-hidden": "true" }, "take"), i < 5 ? make("kbd", {}, `⇧${i + 1}`) : null)))))) : make("p", { class: "soft" }, "No candidate names."));
   const rows = f.history.map((d) => make("li", { class: d.holds ? null : "undone" }, make("strong", {}, d.who), " ", describe(d), make("time", { class: "soft", title: when(d.at) }, ` ${when(d.at)}`)));
   $("history").replaceChildren(...rows); $("history-part").hidden = !rows.length;
   const pairs = [["Run", f.run.title], ["Frame", f.frame.title], ["Size", `${f.frame.size[1]} × ${f.frame.size[0]}`], ["Time", f.frame.time && when(f.frame.time)], ["Camera", f.frame.camera], ["Place", f.frame.place], ["Sequence", f.frame.sequence && `${f.frame.sequence}, ${f.frame.index}`], ...Object.entries(f.frame.conditions), ["Finding", f.id]];
@@ -118,7 +132,7 @@ async function surroundings(f, mine) {
   $("clip").hidden = clipFrames.length < 2;
   $("clip").replaceChildren(...clipFrames.map((x, i) => make("button", { type: "button", "aria-pressed": String(i === clipAt), title: x.title, on: { click: () => step(i - clipAt) } },
     make("img", { src: picture("frame", x.id, "&size=small"), alt: x.id === f.frame.id ? "This frame" : `Frame ${x.title}`, loading: "lazy" }), make("span", {}, x.id === f.frame.id ? "this frame" : signed(x, f)))));
-  $("similar").replaceChildren(...(similar.findings.length ? similar.findings.map((s) => make("button", { type: "button", title: `${s.label}, similarity ${small(s.similarity)}`, on: { click: () => jump(s.id) } },
+  $("similar").replaceChildren(...(similar.findings.length ? similar.findings.map((s) => make("button", { type: "button", title: `${s.label}, similarity ${small(s.similarity)}`, on: { click: () => inTurn(() => jump(s.id)) } },
     make("img", { src: picture("crop", s.id), alt: "", loading: "lazy" }), make("span", { class: "name" }, s.label), make("span", { class: "row" }, badge(s.status), make("span", { class: "soft" }, small(s.similarity))))) : [make("p", { class: "soft" }, "None.")]));
 }
 function signed(x, f) {
@@ -150,26 +164,30 @@ function finish() {
   $("empty-text").textContent = done ? "Every finding that these filters leave is decided, or somebody else looks at it." : "No finding matches these filters.";
 }
 
+const decide = (kind, extra) => inTurn(() => act(kind, extra));
 async function act(kind, extra = {}) {
   if (!current) return;
   const finding = current;
+  if (asks(kind, extra)) ahead += 1;
   const full = await complete(kind, extra, { about: finding.label, suggestions: finding.candidates.map((c) => c.name) });
   if (!full) return;
   const leaves = !["comment"].includes(kind);
   details.delete(finding.id);
   if (leaves) gone.add(finding.id);
-  const sent = send(kind, { findings: [finding.id] }, full);
   toast(said(kind, full, 1, finding.label));
-  const moved = leaves ? go(1) : null;
+  saved(finding.id, send(kind, { findings: [finding.id] }, full), leaves); // the next one does not wait for it
+  if (leaves) await go(1);
+}
+async function saved(id, sent, leaves) {
   try {
     const done = await sent;
     count(done.counts);
-    if (!leaves) { details.delete(finding.id); if (current?.id === finding.id) await show(at); }
+    if (!leaves) { details.delete(id); inTurn(async () => { if (current?.id === id) await show(at); }); }
   } catch (error) {
-    gone.delete(finding.id); details.delete(finding.id); await moved;
-    alarm(`Not saved: ${error.message}`); await jump(finding.id);
+    gone.delete(id); details.delete(id); ahead += 1;
+    toast(""); alarm(`Not saved: ${error.message}`);
+    inTurn(() => jump(id));
   }
-  await moved;
 }
 
 // The parts of a region come after it, in place of those that it had before.
@@ -189,7 +207,8 @@ async function parted(finding, parts, counts) {
   await show(ids.indexOf(parts[0]));
 }
 
-async function takeBack() {
+const takeBack = () => inTurn(unmake);
+async function unmake() {
   const done = await undo();
   if (!done.undone) return toast("You have decided nothing that could be undone.");
   for (const id of done.undone.findings) { gone.delete(id); details.delete(id); if (done.undone.parts) adopt(id, []); }
@@ -212,8 +231,10 @@ function changed(news) {
   }
 }
 
+// Who looks at what, before the first finding is chosen.
+async function others() { looking = (await get("/api/live", new URLSearchParams({ who: reviewer() }))).looking; }
 async function restart() {
-  await load(true);
+  await Promise.all([load(true), others().catch(() => {})]);
   const wanted = new URLSearchParams(location.search).get("id");
   if (wanted) { await jump(wanted); if (current) return; }
   if (ids.length) await go(1); else finish();
@@ -221,22 +242,23 @@ async function restart() {
 
 // ---
 const [session] = await Promise.all([open()]);
-bar = filterBar(session.facets, () => restart()); runs = runNames(session.facets.runs);
-const start = restart();
+bar = filterBar(session.facets, () => inTurn(restart)); runs = runNames(session.facets.runs);
+const start = inTurn(restart);
 needReviewer();
-document.querySelector(".reject").append(...reasonButtons((reason) => act("reject", { reason })));
-$("split").addEventListener("click", () => divide());
-function divide() { if (current && !current.parts.length) { view.layer("others", true); cut.begin(current); $("stage").focus(); } else if (current) toast("It is split already: its parts are decided one by one."); }
-const actions = { confirm: () => act("confirm"), rename: () => act("rename"), ignore: () => act("ignore"), assign: () => act("assign"), comment: () => act("comment"), undo: takeBack };
+document.querySelector(".reject").append(...reasonButtons((reason) => decide("reject", { reason })));
+const divide = () => inTurn(() => { ahead += 1; cutIt(); });
+$("split").addEventListener("click", divide);
+function cutIt() { if (current && !current.parts.length) { view.layer("others", true); cut.begin(current); $("stage").focus(); } else if (current) toast("It is split already: its parts are decided one by one."); }
+const actions = { confirm: () => decide("confirm"), rename: () => decide("rename"), ignore: () => decide("ignore"), assign: () => decide("assign"), comment: () => decide("comment"), undo: takeBack };
 for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", actions[button.dataset.do]);
-$("next").addEventListener("click", () => go(1)); $("previous").addEventListener("click", () => go(-1));
-$("again").addEventListener("click", restart); $("clear").addEventListener("click", () => bar.clear());
-const take = (i) => () => { const c = current?.candidates[i]; if (c) act("rename", { name: c.name }); };
+$("next").addEventListener("click", () => move(1)); $("previous").addEventListener("click", () => move(-1));
+$("again").addEventListener("click", () => inTurn(restart)); $("clear").addEventListener("click", () => bar.clear());
+const take = (i) => () => inTurn(() => { const c = current?.candidates[i]; return c && act("rename", { name: c.name }); });
 keys({
   Decide: [["c Enter", "confirm", actions.confirm], ["r", "rename", actions.rename], ["Shift+1", "confirm as that candidate", take(0)], ["Shift+2", "", take(1)], ["Shift+3", "", take(2)], ["Shift+4", "", take(3)], ["Shift+5", "", take(4)],
-    ["1", "reject: a marking", () => act("reject", { reason: "marking" })], ["2", "reject: a shadow", () => act("reject", { reason: "shadow" })], ["3", "reject: a reflection", () => act("reject", { reason: "reflection" })], ["4", "reject: a known class", () => act("reject", { reason: "known-class" })], ["5", "reject: an artefact", () => act("reject", { reason: "artefact" })], ["6", "reject: something else", () => act("reject", { reason: "other" })],
+    ["1", "reject: a marking", () => decide("reject", { reason: "marking" })], ["2", "reject: a shadow", () => decide("reject", { reason: "shadow" })], ["3", "reject: a reflection", () => decide("reject", { reason: "reflection" })], ["4", "reject: a known class", () => decide("reject", { reason: "known-class" })], ["5", "reject: an artefact", () => decide("reject", { reason: "artefact" })], ["6", "reject: something else", () => decide("reject", { reason: "other" })],
     ["p", "split: several things in one region", divide], ["i", "ignore", actions.ignore], ["a", "assign", actions.assign], ["t", "comment", actions.comment], ["u", "undo my last decision", takeBack]],
-  Move: [["j ArrowRight", "next finding", () => go(1)], ["k ArrowLeft", "previous finding", () => go(-1)], ["[", "frame before, in the clip", () => step(-1)], ["]", "frame after, in the clip", () => step(1)], ["/", "filters", () => bar.focus()], ["g", "to the grid", () => { location.href = document.querySelector("[data-filters='/grid']").href; }]],
+  Move: [["j ArrowRight", "next finding", () => move(1)], ["k ArrowLeft", "previous finding", () => move(-1)], ["[", "frame before, in the clip", () => step(-1)], ["]", "frame after, in the clip", () => step(1)], ["/", "filters", () => bar.focus()], ["g", "to the grid", () => { location.href = document.querySelector("[data-filters='/grid']").href; }]],
   Picture: [["m", "mask on or off", () => view.toggle("mask")], ["s", "score map on or off", () => view.toggle("score")], ["o", "other findings on or off", () => view.toggle("others")], ["f", "zoom to the finding", view.focus], ["0", "the whole frame", view.fit], ["+ =", "zoom in", () => view.zoom(1.4)], ["-", "zoom out", () => view.zoom(1 / 1.4)], ["?", "these keys", () => $("help").showModal()]],
 });
 live(() => { const q = readFilters(); if (current) q.set("looking", current.id); q.set("who", reviewer()); return q; }, changed);
