@@ -52,8 +52,11 @@ def main() -> None:
 
 
 def _stopped() -> NoReturn:
-    resumable = sys.argv[1:2] in (["segment"], ["evaluate"])
-    how = "; finished frames are written, --resume goes on from here" if resumable else ""
+    how = ""
+    if sys.argv[1:2] in (["segment"], ["evaluate"]):
+        how = "; finished frames are written, --resume goes on from here"
+    elif sys.argv[1:3] in (["world", "render"], ["world", "portraits"]):
+        how = "; what is finished is written, the same line goes on from here"
     print(f"clipomaly: stopped{how}", file=sys.stderr)
     sys.exit(130)
 

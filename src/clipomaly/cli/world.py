@@ -42,7 +42,7 @@ def world_render(
         Literal["all", "far", "small"],
         typer.Option(help="All unknowns, only large ones far ahead, or only those of a few centimetres."),
     ] = "all",
-    jobs: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
 ) -> None:
     """Render scenes with exact truth; a stopped run goes on with the same line. Needs the extra `world`.
 
@@ -77,7 +77,7 @@ def world_portraits(
     seed: Annotated[int, typer.Option(help="Same seed, same portraits.")] = 0,
     views: Annotated[int, typer.Option(min=1, help="From how many sides each thing is tried.")] = 10,
     side: Annotated[int, typer.Option(min=16, help="Width and height in pixels.")] = 128,
-    jobs: Annotated[int | None, typer.Option(help="Processes; default: one a core.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")] = None,
 ) -> None:
     """Render close views of unknown things where they lie, a folder a name, with their outlines.
 

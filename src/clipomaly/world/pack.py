@@ -17,23 +17,22 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
+import functools
 import json
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from clipomaly.errors import OutputError
-from clipomaly.export.files import write_whole
+from clipomaly.world.claim import check_claim, claim
 from clipomaly.world.classes import VOCABULARIES, classes
-from clipomaly.world.controls import TRACES
+from clipomaly.world.controls import AS_DRAWN, TRACES
 from clipomaly.world.frame import frame_name, render_frame
 from clipomaly.world.lidar import Scanner
-from clipomaly.world.loader import mitsuba, one_thread
+from clipomaly.world.loader import mitsuba
 from clipomaly.world.settings import DOMAINS, PERIOD, PackSettings, sample_scene
+from clipomaly.world.workers import each_done
 
 __all__ = ["DOMAINS", "PackSettings", "frames_of", "render_frame", "render_pack", "sample_scene"]
 
@@ -50,49 +49,29 @@ def render_pack(
     `report` is told each frame's name when it is done. One process a core unless `jobs` says otherwise.
     """
     mitsuba()
-    _claim(settings, out)
+    path, about = out / "pack.json", _about(settings)
+    if settings.switches != AS_DRAWN and not check_claim(path, about, "a pack"):
+        sample_scene(settings, 0)  # switches that no scene can have leave no folder behind
+    claim(path, about, "a pack")
     missing = [n for n in range(frames) if not (out / "frames" / f"{frame_name(settings, n)}.json").exists()]
-    jobs = min(jobs or os.cpu_count() or 1, max(len(missing), 1))
-    for name in _run(settings, missing, out, jobs):
+    for name in each_done(functools.partial(render_frame, settings, out=out), missing, jobs):
         if report is not None:
             report(name)
     return len(missing)
 
 
-def _run(settings: PackSettings, numbers: list[int], out: Path, jobs: int) -> Iterator[str]:
-    if jobs == 1:
-        yield from (render_frame(settings, n, out) for n in numbers)
-        return
-    # Spawned, not forked: the renderer's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, context, one_thread) as pool:
-        work = [pool.submit(render_frame, settings, n, out) for n in numbers]
-        for done in concurrent.futures.as_completed(work):
-            yield done.result()
-
-
-def _claim(settings: PackSettings, out: Path) -> None:
-    """Writes pack.json, or checks that the folder holds a pack of the same settings."""
-    names = classes(settings.domain)
-    about = {
+def _about(settings: PackSettings) -> dict[str, Any]:
+    """What pack.json says."""
+    return {
         **dataclasses.asdict(settings),
         "size": list(settings.size),
         "switches": list(settings.switches.items),
         "vocabulary": VOCABULARIES[settings.domain],
-        "classes": dict(enumerate(names)),
+        "classes": dict(enumerate(classes(settings.domain))),
         "control_bits": list(TRACES),
         "scanner": dataclasses.asdict(Scanner()),
         "frames_per_second": 1 / PERIOD,
     }
-    text = json.dumps(about, indent=1)
-    path = out / "pack.json"
-    if path.exists():
-        if path.read_text() != text:
-            raise OutputError(f"{out} holds a pack of other settings: choose another folder")
-        return
-    if out.exists() and any(out.iterdir()):
-        raise OutputError(f"{out} is not empty and holds no pack.json: choose another folder")
-    write_whole(path, text.encode())
 
 
 def frames_of(folder: Path) -> list[dict[str, Any]]:

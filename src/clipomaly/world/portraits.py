@@ -11,25 +11,24 @@ small. `images` is a folder of named photographs as the trainings read them.
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
+import functools
 import json
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 from jaxtyping import Float
 
-from clipomaly.errors import OutputError
 from clipomaly.export.files import write_whole
 from clipomaly.world.camera import Camera
+from clipomaly.world.claim import claim
 from clipomaly.world.develop import develop
-from clipomaly.world.loader import mitsuba, one_thread
+from clipomaly.world.loader import mitsuba
 from clipomaly.world.render import LOOKS, Stage
 from clipomaly.world.settings import PackSettings, sample_scene
+from clipomaly.world.workers import each_done
 
 __all__ = ["render_portraits"]
 
@@ -123,36 +122,12 @@ def render_portraits(
     `settings.size` is the side of a portrait, twice. `report` is told of each scene's number of portraits.
     """
     mitsuba()
-    _claim(settings, views, out)
+    about = {**dataclasses.asdict(settings), "switches": list(settings.switches.items), "views": views}
+    claim(out / "portraits.json", about, "portraits")
     missing = [n for n in range(scenes) if not (out / "done" / f"{n:05d}.json").exists()]
-    jobs = min(jobs or os.cpu_count() or 1, max(len(missing), 1))
     made = 0
-    for kept in _run(settings, missing, views, out, jobs):
+    for kept in each_done(functools.partial(shoot, settings, views=views, out=out), missing, jobs):
         made += kept
         if report is not None:
             report(kept)
     return made
-
-
-def _run(settings: PackSettings, numbers: list[int], views: int, out: Path, jobs: int) -> Iterator[int]:
-    if jobs == 1:
-        yield from (shoot(settings, n, views, out) for n in numbers)
-        return
-    # Spawned, not forked: the renderer's threads do not survive a fork.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, context, one_thread) as pool:
-        work = [pool.submit(shoot, settings, n, views, out) for n in numbers]
-        for done in concurrent.futures.as_completed(work):
-            yield done.result()
-
-
-def _claim(settings: PackSettings, views: int, out: Path) -> None:
-    about = {**dataclasses.asdict(settings), "switches": list(settings.switches.items), "views": views}
-    text, path = json.dumps(about, indent=1), out / "portraits.json"
-    if path.exists():
-        if path.read_text() != text:
-            raise OutputError(f"{out} holds portraits of other settings: choose another folder")
-        return
-    if out.exists() and any(out.iterdir()):
-        raise OutputError(f"{out} is not empty and holds no portraits.json: choose another folder")
-    write_whole(path, text.encode())

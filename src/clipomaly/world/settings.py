@@ -48,6 +48,8 @@ class PackSettings:
         ):  # fmt: skip
             if value not in allowed:
                 raise ConfigError(f"unknown {what} {value!r}: one of {', '.join(allowed)}")
+        if self.seed < 0:
+            raise ConfigError(f"a seed is 0 or more, not {self.seed}")
         if self.drive < 1:
             raise ConfigError(f"a drive has at least one frame, not {self.drive}")
         if min(self.size) < 16:
