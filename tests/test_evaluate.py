@@ -24,7 +24,7 @@ from clipomaly.evaluate.compare import differences
 from clipomaly.evaluate.figures import FIGURES, lookup
 from clipomaly.evaluate.names import answer_of, judged_finding, synonyms_for
 from clipomaly.evaluate.report import write_comparison, write_report
-from clipomaly.evaluate.result import Evaluation, load_evaluation
+from clipomaly.evaluate.result import Evaluation, load_evaluation, reading_notes
 from clipomaly.evaluate.run import evaluate, open_methods, open_subject, operating_rule
 from clipomaly.evaluate.tables import figures_html
 from clipomaly.evaluate.truth import LEFT_OUT, Named, class_map, truth_of
@@ -162,6 +162,7 @@ def test_a_calibrated_threshold_is_locked_and_named_by_its_hash(masks: Path, tmp
         values={load_vocabulary("cityscapes").hash: {"centre": 0.7}},
         frames=12,
         created="2020-02-02",
+        sources=("cityscapes: 12 frames of a quiet street",),
     )
     (tmp_path / "thresholds.json").write_text(thresholds.to_json())
     out = tmp_path / "out"
@@ -172,6 +173,7 @@ def test_a_calibrated_threshold_is_locked_and_named_by_its_hash(masks: Path, tmp
     assert own["thresholds_hash"] == thresholds.hash
     page = (out / "report.html").read_text()
     assert "made on 2020-02-02" in page
+    assert "12 frames without anomalies (a quiet street)" in page
     assert thresholds.hash in page
     assert ">locked</span>" in page
     kept = np.load(out / "maps" / "f0.npz")
@@ -305,7 +307,7 @@ def test_only_what_sets_methods_apart_is_best() -> None:
     page = figures_html([control, one, other])
     assert bold(page, "AP ") == []  # the same as shown
     assert bold(page, "sIoU") == []
-    assert bold(page, "seconds") == ["2.000"]  # the control's 0 is no achievement
+    assert bold(page, "seconds") == []  # wall times of runs one after the other
     assert bold(figures_html([one, of("c", 0.7, 0.2, 2.0), of("d", 0.7, 0.1, 2.0)]), "AP ") == [
         "70.0",
         "70.0",
@@ -341,6 +343,66 @@ def test_no_cell_of_the_terminals_table_breaks(
     assert all(len(line) <= width for line in lines[1:])
 
 
+def test_one_frame_has_no_interval_and_decides_nothing(masks: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shown = run(
+        *("evaluate", "anomaly-track", "--root", masks, "--methods", "centre"),
+        *("--limit", 1, "--out", out),
+    )
+    metrics = json.loads((out / "centre" / "metrics.json").read_text())
+    assert metrics["ap"] is not None
+    assert metrics["ap_ci"] is None
+    assert metrics["locked"]["fpr_ci"] is None
+    assert "1 frame" in shown
+    found = []
+    for name, threshold in (("a", "0.5"), ("b", "0.9")):
+        settings = load_settings(overrides={"method": "centre", "threshold": threshold})
+        subject = open_subject("anomaly-track", masks, limit=1)
+        found.append(evaluate(Pipeline(settings), subject, tmp_path / name)[0])
+    assert differences(found) == []
+
+
+def test_wall_times_are_not_judged(masks: Path, tmp_path: Path) -> None:
+    found = []
+    for name, seconds in (("a", 1), ("b", 1000)):
+        settings = load_settings(overrides={"method": "centre"})
+        evaluation, _ = evaluate(Pipeline(settings), open_subject("anomaly-track", masks), tmp_path / name)
+        evaluation.rows["seconds"] = np.tile([seconds, 1], (4, 1))
+        found.append(evaluation)
+    [timed] = [d for d in differences(found) if d.figure.key == "seconds_per_frame"]
+    assert timed.interval.low > 0
+    assert timed.timed
+    assert not timed.decided
+
+
+def test_an_interval_holds_its_figure_and_few_frames_are_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    frame = rng.integers(0, 256, (*SIZE, 3), np.uint8)
+    for i in range(3):  # the same frame: every resample is the set itself, in bins
+        save(tmp_path / "images" / f"{i}.png", frame)
+        save(tmp_path / "labels_masks" / f"{i}.png", square(18, 30, 11))
+    pipeline = Pipeline(load_settings(overrides={"method": "centre"}))
+    found, _ = evaluate(pipeline, open_subject("anomaly-track", tmp_path), tmp_path / "out")
+    for figure in FIGURES:
+        value, interval = (lookup(found.metrics, key) for key in (figure.key, f"{figure.key}_ci"))
+        if value is not None and interval is not None:
+            assert interval[0] <= value <= interval[1], figure.key
+    assert reading_notes(found.metrics) == [
+        "3 frames: intervals over fewer than 10 frames are too narrow; read them as hints"
+    ]
+
+
+def test_masks_of_0_and_255_come_with_the_option_that_reads_them(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a.png", np.zeros((*SIZE, 3), np.uint8))
+    save(tmp_path / "masks" / "a.png", square(18, 33) * np.uint8(255))
+    pipeline = Pipeline(load_settings(overrides={"method": "centre"}))
+    found, _ = evaluate(pipeline, open_subject("folder", tmp_path), tmp_path / "out")
+    assert "--values 0=0,255=1" in found.metrics["undefined"]
+    again, _ = evaluate(pipeline, open_subject("folder", tmp_path, values={0: 0, 255: 1}), tmp_path / "again")
+    assert "undefined" not in again.metrics
+    assert again.metrics["ap"] is not None
+
+
 def test_a_set_without_anomalies_says_so_and_keeps_the_rest(tmp_path: Path) -> None:
     save(tmp_path / "images" / "a.png", np.zeros((*SIZE, 3), np.uint8))
     save(tmp_path / "labels_masks" / "a.png", np.zeros(SIZE, np.uint8))
@@ -348,6 +410,7 @@ def test_a_set_without_anomalies_says_so_and_keeps_the_rest(tmp_path: Path) -> N
     found, _ = evaluate(pipeline, open_subject("anomaly-track", tmp_path), tmp_path / "out")
     assert found.metrics["ap"] is None
     assert "no anomalous pixels" in found.metrics["undefined"]
+    assert "--values" not in found.metrics["undefined"]  # nothing was left out
     nothing = ("f1_star", "recall", "precision", "f1")
     assert all(found.metrics["locked"][key] is None for key in nothing)
     assert found.metrics["unknown_iou"] is None
@@ -437,6 +500,12 @@ def test_the_proving_ground_gives_masks_classes_names_and_conditions(tmp_path: P
     assert matrix[19, 19] == (unknown & (anomaly == 1)).sum()
     assert matrix.sum() == (anomaly != 255).sum()
     assert kept.rows["naming"][0] == 2  # two things in one frame
+    cityscapes, sample = load_vocabulary("cityscapes"), subject.samples[0]
+    truth = truth_of(sample, sample.label(), class_map("cityscapes", cityscapes))
+    assert truth.corridor is not None
+    clear = truth.corridor & (anomaly == 0)
+    assert kept.rows["corridor"].tolist() == [clear.sum(), (clear & unknown).sum()]
+    assert 0 < m["operational"]["corridor_fpr"] < 1
     assert m["naming_unnamed"] == 1
     assert found.frames[0]["true_name"] == "moose|sofa"
     assert [line["condition.pavement"] for line in found.frames] == ["wet", "dry"]

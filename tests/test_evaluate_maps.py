@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from clipomaly.cli import app
 from clipomaly.errors import ClipomalyError, DataError, MetricError, MissingExtra, OutputError
 from clipomaly.evaluate.maps import evaluate_maps
+from clipomaly.evaluate.result import reading_notes
 from clipomaly.evaluate.scoremaps import find_scores, match_maps, parse_values, read_score
 from clipomaly.export.files import check_writable
 from clipomaly.export.png import encode_png
@@ -254,6 +255,22 @@ def test_labels_without_anomalies_are_an_error(tmp_path: Path) -> None:
     scores, labels = folders(tmp_path)
     with pytest.raises(MetricError, match="no positive pixels"):
         evaluate_maps(match_maps(scores, labels, values={0: 0, 1: 0, 255: 255}))
+
+
+def test_labels_of_0_and_255_and_scores_upside_down_are_told(tmp_path: Path) -> None:
+    scores, labels = folders(tmp_path)
+    for i, label in enumerate(LABELS):
+        Image.fromarray(np.where(label == 1, 255, 0).astype(np.uint8)).save(
+            labels / f"f{i}_labels_semantic.png"
+        )
+    with pytest.raises(MetricError, match="--values 0=0,255=1"):
+        evaluate_maps(match_maps(scores, labels, values={0: 0, 1: 1, 255: 255}))
+    right = evaluate_maps(match_maps(scores, labels, values={0: 0, 255: 1}))
+    assert not [note for note in reading_notes(right.metrics) if "negate" in note]
+    for i, score in enumerate(SCORES):
+        np.save(scores / f"f{i}.npy", -score)
+    wrong = evaluate_maps(match_maps(scores, labels, values={0: 0, 255: 1}))
+    assert [note for note in reading_notes(wrong.metrics) if "negate" in note]
 
 
 @pytest.mark.parametrize("text", ["", "0", "0=2", "300=1", "a=1", "0=0;1=1"])

@@ -152,6 +152,7 @@ def test_things_are_found_where_a_flagged_region_touches_them(tmp_path: Path) ->
     assert (two["found"], two["name"]) == (0, "")
     near, far = smallest_by_range([one, two])
     assert (near["range"], near["smallest_m"], near["found"]) == ("10 to 20 m", 0.2, 1.0)
+    assert near["half_flagged"] == 0.0  # one pixel of sixteen is no half
     assert (far["smallest_m"], far["found"]) == (None, 0.0)
     assert [e["value"] for e in found_by([one, two], "size_m")] == ["10 to 30 cm", "from 100 cm"]
     assert found_by([one, two], "place")[0]["found_ci"][0] < 1.0  # one of one is no certainty

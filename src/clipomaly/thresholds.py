@@ -76,6 +76,15 @@ class Thresholds:
         own = [s for s in self.sources if s.startswith(f"{vocabulary}: ")]
         return int(own[0].split(": ")[1].split()[0]) if own else self.frames
 
+    def source_of(self, vocabulary: str) -> str:
+        """Which frames a vocabulary's values come from, in words; empty where the file does not say.
+
+        >>> Thresholds("mini", {}, 0.01, {}, 30, sources=("camvid: 10 frames of a",)).source_of("camvid")
+        'a'
+        """
+        own = [s for s in self.sources if s.startswith(f"{vocabulary}: ")]
+        return own[0].partition(" frames of ")[2] if own else ""
+
     @property
     def hash(self) -> str:
         """Sixteen hexadecimal digits of the file's content."""

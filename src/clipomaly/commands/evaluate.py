@@ -20,7 +20,7 @@ from clipomaly.evaluate.compare import differences, save_comparison
 from clipomaly.evaluate.figures import FIGURES, Figure, lookup
 from clipomaly.evaluate.folder import RunFolder
 from clipomaly.evaluate.report import HTML, write_comparison, write_report
-from clipomaly.evaluate.result import Evaluation, frames_text
+from clipomaly.evaluate.result import Evaluation, frames_text, reading_notes
 from clipomaly.evaluate.run import advice_on, check_folder, evaluate, open_methods, open_plain, open_subject
 from clipomaly.evaluate.shown import pictures_of_run
 from clipomaly.export.files import check_writable
@@ -94,8 +94,8 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
         save_comparison(request.out, evaluations, compared)
         write_comparison(request.out, evaluations, compared)
     print_figures(evaluations)
-    for text in dict.fromkeys(e.metrics["undefined"] for e in evaluations if "undefined" in e.metrics):
-        console.print(Text(f"note: {text}", style="yellow"))
+    for text in dict.fromkeys(note for e in evaluations for note in reading_notes(e.metrics)):
+        console.print(Text(f"note: {text}", style="yellow"), soft_wrap=True)
     console.print(Text(f"look at {request.out / HTML}", style="bold"))
     return evaluations
 

@@ -12,7 +12,7 @@ from clipomaly.commands.evaluate import print_figures, progress_bar
 from clipomaly.errors import OutputError
 from clipomaly.evaluate.maps import evaluate_maps
 from clipomaly.evaluate.report import HTML, write_report
-from clipomaly.evaluate.result import METRICS, Evaluation, save_evaluation
+from clipomaly.evaluate.result import METRICS, Evaluation, reading_notes, save_evaluation
 from clipomaly.evaluate.scoremaps import match_maps, parse_values
 from clipomaly.evaluate.shown import pictures_of_maps
 from clipomaly.export.files import check_writable
@@ -53,6 +53,8 @@ def run_metrics(request: MapsRequest, *, name: str, threshold: float | None, com
     with progress_bar(console, len(maps)) as step:
         evaluation = evaluate_maps(maps, name=name, threshold=threshold, sizes=_SIZES[components], step=step)
     print_figures([evaluation])
+    for text in reading_notes(evaluation.metrics):
+        console.print(Text(f"note: {text}", style="yellow"), soft_wrap=True)
     if request.out is not None:
         save_evaluation(request.out, evaluation)
         write_report(request.out, evaluation, picture=pictures_of_maps(maps))

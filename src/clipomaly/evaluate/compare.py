@@ -31,13 +31,18 @@ class Difference:
 
     @property
     def decided(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return not self.interval.contains(0.0)
+        """Whether the interval leaves out 0; seconds are not judged (`timed`)."""
+        return not self.timed and not self.interval.contains(0.0)
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is of wall time: methods run in turn, and no interval holds the machine's load."""
+        return self.figure.rows == "seconds"
 
 
 def differences(evaluations: Sequence[Evaluation]) -> list[Difference]:
-    """Every method against the first one, in every figure that both have."""
-    if not evaluations:
+    """Every method against the first one, in every figure that both have; a single frame decides nothing."""
+    if not evaluations or len(evaluations[0].frames) < 2:
         return []
     first, *others = evaluations
     out = []

@@ -10,6 +10,7 @@ over frames, and the paired difference of two methods.
     classes  [k+1, k+1]  confusion of the known classes and the unknown
     naming   [8]         named regions                                 (metrics.names)
     operational [7]      hazards, false clears, false alarms           (metrics.operational)
+    corridor [2]         clear ground in the corridor, and flagged ground there, in pixels
     image    [2, bins]   good and defective images by score            (sets of defects)
     regions  [2, bins]   good pixels; shares of defect regions, by score
     cost     [2, k+1, k+1]  `classes` with names, and without          (--naming-cost)
@@ -160,7 +161,7 @@ FIGURES: tuple[Figure, ...] = (
         "hazards found",
         "operational",
         _part(4, 3),
-        about="hazards in the corridor that a flagged region touches",
+        about="pieces of hazard in the corridor that a flagged region touches, however large it is",
     ),
     Figure(
         "operational.false_alarms_per_frame",
@@ -171,6 +172,14 @@ FIGURES: tuple[Figure, ...] = (
         percent=False,
         about="flagged regions in the corridor that touch no hazard",
         unit="count",
+    ),
+    Figure(
+        "operational.corridor_fpr",
+        "clear corridor flagged",
+        "corridor",
+        _part(1, 0),
+        -1,
+        about="share of the corridor's known pixels that are flagged",
     ),
     Figure(
         "seconds_per_frame",
@@ -194,10 +203,10 @@ def intervals_of(
     """The 95 % intervals of figures over frames, by key; None where a figure is undefined.
 
     Shares of named regions have Wilson's interval where no frame has several, and where they are 0 or 1: a
-    bootstrap of 0 of n says [0, 0].
+    bootstrap of 0 of n says [0, 0]. A single frame has no other to be drawn instead: no interval.
     """
     out: dict[str, Interval | None] = dict.fromkeys(f.key for f in figures)
-    drawn = [f for f in figures if f.rows in rows and not _is_share(f, rows)]
+    drawn = [f for f in figures if f.rows in rows and len(rows[f.rows]) > 1 and not _is_share(f, rows)]
     for figure in figures:
         if figure.rows in rows and _is_share(figure, rows):
             out[figure.key] = _share(figure, rows)

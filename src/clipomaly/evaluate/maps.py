@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from clipomaly._version import __version__
+from clipomaly.data.samples import MASKS
 from clipomaly.errors import MetricError
 from clipomaly.evaluate.result import SCHEMA, Evaluation
 from clipomaly.evaluate.scoremaps import LabelledMap
-from clipomaly.evaluate.tally import Tally, frame_table, mask_rows, summarise
+from clipomaly.evaluate.tally import LEFT_OUT_HINT, Tally, frame_table, mask_rows, summarise
 from clipomaly.metrics.component import ANOMALY_TRACK, MinimumSizes
 
 __all__ = ["evaluate_maps"]
@@ -45,6 +46,8 @@ def evaluate_maps(
         step()
     if tally is None:
         raise MetricError("no score map was given: name at least one frame")
+    if not tally.counts.n_positive and tally.left_out and all(m.label.values == MASKS for m in maps):
+        raise MetricError(f"the labels hold no anomalous pixel{LEFT_OUT_HINT}")
     tally.counts.result()  # says what is missing where figures are undefined
 
     def again() -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

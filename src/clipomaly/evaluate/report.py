@@ -18,7 +18,7 @@ from clipomaly.errors import install_hint
 from clipomaly.evaluate.compare import Difference
 from clipomaly.evaluate.html import section, table
 from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg, plots_available
-from clipomaly.evaluate.result import Evaluation, frames_text
+from clipomaly.evaluate.result import Evaluation, frames_text, reading_notes
 from clipomaly.evaluate.shown import NAMES_HEAD, Picture, frames_html, names_html, names_rows
 from clipomaly.evaluate.tables import (
     best_note,
@@ -80,7 +80,8 @@ def write_report(
         f"{frames_text(m['n_frames'])}. In percent, with 95 % intervals over frames.",
         *_warnings_markdown(warned),
     ]
-    lines += ["", *_operating(m), "", *figures_markdown([evaluation])]
+    oracle = [f"Oracle: {_ORACLE.lower()[0] + _ORACLE[1:]}", ""] if m.get("f1_best") is not None else []
+    lines += ["", *_operating(m), "", *oracle, *figures_markdown([evaluation])]
     for title, tables in (("Slices", slice_tables(m)), ("Things found", thing_tables(m))):
         lines += ["", f"## {title}"] if tables else []
         for head, rows in tables:
@@ -126,9 +127,14 @@ def write_comparison(out: Path, evaluations: Sequence[Evaluation], differences: 
         *_warnings_markdown(warned),
         "",
     ]
+    lines += [*(f"- {', '.join(names)}: {text}" for text, names in by_rule.items()), ""]
     lines += figures_markdown(evaluations)
     if differences:
-        lines += ["", f"Paired differences to {first.method} (bold: the interval leaves out 0):", ""]
+        lines += [
+            "",
+            f"Paired differences to {first.method} (bold: the interval leaves out 0; {_TIMED}):",
+            "",
+        ]
         lines += ["| method | figure | difference |", "|---|---|---:|"]
         for d in differences:
             text = _difference_text(d)
@@ -169,10 +175,11 @@ def _operating(metrics: Mapping[str, Any]) -> list[str]:
     own = metrics["locked"]
     if own["rule"] == "calibrated":
         made = f" made on {own['thresholds_created']}" if own["thresholds_created"] else ""
+        source = f" ({own['thresholds_source']})" if own.get("thresholds_source") else ""
         return [
             f"Locked threshold {own['threshold']:.6g}, from a file{made} "
             f"(hash {own['thresholds_hash']}): {own['thresholds_fpr']:.2%} of known pixels above, on "
-            f"{own['thresholds_frames']} frames without anomalies."
+            f"{own['thresholds_frames']} frames without anomalies{source}."
         ]
     if own["rule"] == "number":
         return [f"Locked threshold {own['threshold']:.6g}, given beforehand as a number."]
@@ -199,9 +206,7 @@ def _warnings(metrics: Mapping[str, Any]) -> list[str]:
     if limit := metrics.get("limit"):
         first = "frame" if limit == 1 else f"{limit} frames"
         texts.append(f"Only the first {first}: not the set's figures.")
-    if metrics.get("undefined"):
-        texts.append(str(metrics["undefined"]))
-    return [*texts, *(metrics.get("notices") or ())]
+    return [*texts, *reading_notes(metrics), *(metrics.get("notices") or ())]
 
 
 def _warnings_of(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
@@ -232,7 +237,8 @@ def _warnings_markdown(warned: Sequence[tuple[str, str]]) -> list[str]:
 
 def _notes(metrics: Mapping[str, Any]) -> str:
     notes = [f"<p>{_code(text)}</p>" for text in _operating(metrics)]
-    notes.append(f"<p>Figures marked <b>oracle</b>: {escape(_ORACLE.lower()[0] + _ORACLE[1:])}</p>")
+    if metrics.get("f1_best") is not None:
+        notes.append(f"<p>Figures marked <b>oracle</b>: {escape(_ORACLE.lower()[0] + _ORACLE[1:])}</p>")
     if metrics.get("unknown_classes"):
         names = ", ".join(metrics["unknown_classes"])
         notes.append(f"<p>Classes that the vocabulary lacks count as the unknown: {escape(names)}.</p>")
@@ -255,18 +261,25 @@ def _plots(evaluations: Sequence[Evaluation]) -> str:
     return "\n".join(parts)
 
 
+_TIMED = (
+    "wall times are not judged: methods run one after the other, on a machine whose load is in no interval"
+)
 _SLICE_NOTE = (
     '<p class="soft">A frame counts in every value that it has. –: not defined there. Slices of few '
     "frames say little.</p>"
 )
 _THING_NOTE = (
-    '<p class="soft">A thing is found when a flagged region touches it. Smallest: the size in metres from '
-    "which on at least 95 % of the things in that range were found. Each thing stands in things.csv.</p>"
+    '<p class="soft">A thing is found when a flagged region touches it, be it by one pixel; half flagged: at '
+    "least half of its pixels are. Smallest: the size in metres from which on at least 95 % of the things in "
+    "that range were found. Each thing stands in things.csv. <i>Hazards found</i> above counts something "
+    "else: pieces of hazard in the corridor; a thing that shows in two pieces counts twice there, one "
+    "outside the corridor not at all.</p>"
 )
 
 
-def _folded(title: str, content: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{content}</details>"
+def _folded(title: str, content: str, *, shown: bool = False) -> str:
+    opened = " open" if shown else ""
+    return f"<details{opened}><summary>{escape(title)}</summary>{content}</details>"
 
 
 def _settings(metrics: Mapping[str, Any]) -> str:
@@ -289,16 +302,21 @@ def _differences_html(first: str, differences: Sequence[Difference]) -> str:
             for d in shown
         ]
         plot = f'<div class="plot">{intervals_svg(bars, f"points more than {first}")}</div>'
-    rows = [
-        (d.method, d.figure.title, _difference_text(d), "differs" if d.decided else "undecided")
-        for d in differences
-    ]
+    rows = [(d.method, d.figure.title, _difference_text(d), _verdict(d)) for d in differences]
     about = (
         '<p class="soft">Both figures are computed on the same resampled frames. “Differs”: the interval '
-        "leaves out 0.</p>"
+        f"leaves out 0; {_TIMED}.</p>"
     )
     all_of_them = table(("method", "figure", f"minus {first}", ""), rows, numbers=(2,))
-    return section(f"Paired differences to {first}", about + plot + _folded("Every figure", all_of_them))
+    return section(
+        f"Paired differences to {first}", about + plot + _folded("Every figure", all_of_them, shown=not plot)
+    )
+
+
+def _verdict(d: Difference) -> str:
+    if d.timed:
+        return "not judged"
+    return "differs" if d.decided else "undecided"
 
 
 def _difference_text(d: Difference) -> str:

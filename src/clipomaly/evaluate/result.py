@@ -32,10 +32,12 @@ __all__ = [
     "Evaluation",
     "frames_text",
     "load_evaluation",
+    "reading_notes",
     "save_evaluation",
 ]
 
 SCHEMA = 1
+_FEW = 10  # a percentile bootstrap of n frames comes out too narrow by about √((n−1)/n), and misses the tails
 METRICS, FRAMES, ROWS, THINGS = "metrics.json", "frames.csv", "rows.npz", "things.csv"
 
 
@@ -46,6 +48,32 @@ def frames_text(n: int) -> str:
     ('1 frame', '2 frames')
     """
     return f"{n} frame{'' if n == 1 else 's'}"
+
+
+def reading_notes(metrics: Mapping[str, Any]) -> list[str]:
+    """What to know before the figures are read: too few frames for an interval, scores upside down.
+
+    >>> reading_notes({"n_frames": 3})
+    ['3 frames: intervals over fewer than 10 frames are too narrow; read them as hints']
+    >>> reading_notes({"n_frames": 40, "auroc": 0.2, "auroc_ci": [0.1, 0.3]})
+    ['AUROC is below 50 %: anomalies score lower than known pixels; if lower is more anomalous, negate them']
+    """
+    n, notes = metrics["n_frames"], []
+    if metrics.get("undefined"):
+        notes.append(str(metrics["undefined"]))
+    if n == 1:
+        notes.append("1 frame: figures of a set have no interval, and say nothing of other frames")
+    elif 1 < n < _FEW:
+        notes.append(
+            f"{n} frames: intervals over fewer than {_FEW} frames are too narrow; read them as hints"
+        )
+    highest = (metrics.get("auroc_ci") or (None, metrics.get("auroc")))[1]
+    if highest is not None and highest < 0.5:
+        notes.append(
+            "AUROC is below 50 %: anomalies score lower than known pixels; if lower is more anomalous, "
+            "negate them"
+        )
+    return notes
 
 
 @dataclass(frozen=True, eq=False)

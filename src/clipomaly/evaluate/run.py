@@ -21,6 +21,7 @@ import numpy as np
 from clipomaly._version import __version__
 from clipomaly.config import NamingSettings, Settings
 from clipomaly.data.datasets import DATASETS, Sample, open_dataset
+from clipomaly.data.samples import MASKS
 from clipomaly.encoders.prompts import bank_of_names
 from clipomaly.encoders.seam import Encoder
 from clipomaly.errors import ConfigError
@@ -28,7 +29,7 @@ from clipomaly.evaluate.folder import KeptFrame, RunFolder
 from clipomaly.evaluate.names import answer_of, judged_finding, synonyms_for
 from clipomaly.evaluate.result import SCHEMA, Evaluation, load_evaluation, save_evaluation
 from clipomaly.evaluate.slices import CONDITION, slices_of
-from clipomaly.evaluate.tally import Judge, Tally, frame_table, prediction_rows, summarise
+from clipomaly.evaluate.tally import LEFT_OUT_HINT, Judge, Tally, frame_table, prediction_rows, summarise
 from clipomaly.evaluate.things import things_of, things_summary
 from clipomaly.evaluate.truth import ClassMap, Truth, class_map, set_vocabulary, truth_of
 from clipomaly.methods.own import is_own, safe_name
@@ -237,6 +238,9 @@ def evaluate(
                 yield at, again.score, again.anomaly
 
     figures, rows, curve, histogram = summarise(tally, maps(), sizes)
+    no_anomaly = "undefined" in figures and not tally.counts.n_positive
+    if no_anomaly and tally.left_out and subject.dataset == "folder" and subject.samples[0].values == MASKS:
+        figures["undefined"] += LEFT_OUT_HINT
     figures["locked"] = {**operating_rule(pipeline), **figures["locked"]}
     frames = [{**line, **info} for line, info in zip(frame_table(rows, tally.frames), infos, strict=True)]
     metrics = {
@@ -326,6 +330,7 @@ def operating_rule(pipeline: Pipeline) -> dict[str, Any]:
             "thresholds_created": thresholds.created,
             "thresholds_fpr": thresholds.fpr,
             "thresholds_frames": thresholds.frames_of(pipeline.vocabulary.name),
+            "thresholds_source": thresholds.source_of(pipeline.vocabulary.name),
         }
     if is_own(pipeline.settings.method):
         return {"rule": "own", "fixed": False, "threshold": None}

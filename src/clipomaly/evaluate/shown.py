@@ -27,10 +27,9 @@ __all__ = [
 Picture = Callable[[int], str | None]
 """Index of a frame → its picture as a data address, where there is one."""
 _SHOWN = 4  # frames of a kind
-_KEY = (
-    '<p class="soft"><span class="key" style="background:#ffb000"></span>anomaly '
-    '&nbsp; <span class="key" style="background:#56b4e9"></span>flagged by the method\'s own mask</p>'
-)
+_ANOMALY = '<span class="key" style="background:#ffb000"></span>anomaly &nbsp; '
+_FLAGGED = '<span class="key" style="background:#56b4e9"></span>flagged by the method\'s own mask &nbsp; '
+_SCORE = "score, from this frame's lowest (dark blue) to its highest (yellow)"
 
 
 def pictures_of_run(subject: Subject, folder: RunFolder) -> Picture:
@@ -74,8 +73,16 @@ def frames_html(evaluation: Evaluation, picture: Picture | None) -> str:
     for title, group in groups:
         figures = [_figure(evaluation, i, data) for i in group if (data := picture(i)) is not None]
         if figures:
-            parts.append(section(title, f'{_KEY}<div class="frames">{"".join(figures)}</div>'))
+            key = _key(evaluation, masks=bool(ranked))
+            parts.append(section(title, f'{key}<div class="frames">{"".join(figures)}</div>'))
     return "\n".join(parts)
+
+
+def _key(evaluation: Evaluation, *, masks: bool) -> str:
+    """What the outlines and colours say; of anybody's score maps there is neither picture nor own mask."""
+    run = "settings" in evaluation.metrics
+    outlines = (_ANOMALY if masks else "") + (_FLAGGED if run else "")
+    return f'<p class="soft">{outlines}{"right: " if run else ""}{_SCORE}</p>'
 
 
 def _spread(indices: Sequence[int]) -> list[int]:

@@ -89,9 +89,11 @@ def _tag(figure: Figure, evaluations: Sequence[Evaluation]) -> str:
 def _best(evaluations: Sequence[Evaluation], figure: Figure) -> set[str]:
     """The methods with the best value as it is shown, ties included; none where there is nothing to compare.
 
-    The control takes no part: it would be the fastest, and without false alarms. Nor is a value best that all
-    of the others have too.
+    The control takes no part: it would be without false alarms. Nor is a value best that all of the others
+    have too, nor a wall time: methods run one after the other, and the machine's load differs.
     """
+    if figure.rows == "seconds":
+        return set()
     scale, digits = (100, 1) if figure.percent else (1, 3)
     values = {e.method: lookup(e.metrics, figure.key) for e in evaluations if e.method != CONTROL}
     there = {name: round(scale * v, digits) * figure.better for name, v in values.items() if v is not None}
@@ -105,6 +107,7 @@ def best_note(evaluations: Sequence[Evaluation]) -> str:
     if sum(e.method != CONTROL for e in evaluations) < 2:
         return ""
     out = f"; the control, {CONTROL}, is left out" if any(e.method == CONTROL for e in evaluations) else ""
+    out += "; wall times are not compared"
     return f'<p class="soft">Bold: the best value, where the methods differ{out}.</p>'
 
 
@@ -162,11 +165,19 @@ def thing_tables(metrics: Mapping[str, Any]) -> list[Table]:
                 str(e["things"]),
                 f"{100 * e['found']:.1f}",
                 "{:.1f} – {:.1f}".format(*(100 * v for v in e["found_ci"])),
+                "–" if e.get("half_flagged") is None else f"{100 * e['half_flagged']:.1f}",
                 *extra(e),
             )
             for e in entries
         ]
-        head = (title, "things", "found", "95 %", *(("smallest, m",) if key == "by_range" else ()))
+        head = (
+            title,
+            "things",
+            "found",
+            "95 %",
+            "half flagged",
+            *(("smallest, m",) if key == "by_range" else ()),
+        )
         out.append((head, rows))
     return out
 

@@ -27,11 +27,15 @@ from clipomaly.metrics.pixel import PixelCounts, PixelCurve, PixelMetrics, class
 from clipomaly.metrics.sketch import FrameSketches, ap_of, auroc_of, f1_best_of, fpr95_of
 from clipomaly.records import Finding, Prediction
 
-__all__ = ["Histogram", "Tally", "frame_table", "mask_rows", "prediction_rows", "summarise"]
+__all__ = ["LEFT_OUT_HINT", "Histogram", "Tally", "frame_table", "mask_rows", "prediction_rows", "summarise"]
 
 _BINS = 100
 _EXACT = ("pixels", "image", "regions")
 """Rows that serve intervals only: the figures themselves are counted exactly."""
+
+
+LEFT_OUT_HINT = "; pixels of 255 were left out: if 255 is the anomaly here, say --values 0=0,255=1"
+"""Masks of 0 and 255 are as common as those of 0 and 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +90,10 @@ def prediction_rows(
             rows["image_score"] = np.array([best, (truth.anomaly == 1).any()])
         if truth.corridor is not None:
             rows["operational"] = frame_row(prediction.unknown, truth.anomaly, truth.corridor)
+            clear = truth.corridor & (truth.anomaly == 0)
+            rows["corridor"] = np.array(
+                [np.count_nonzero(clear), np.count_nonzero(clear & prediction.unknown)], np.int64
+            )
     if truth.classes is not None:
         rows["classes"] = _confusion(prediction, truth.classes)
         if plain is not None:
@@ -123,6 +131,7 @@ class Tally:
         self.regions = ProCounts() if self.images and self.dtype == np.float32 else None
         self._sketches = FrameSketches()
         self._sketched: list[int] = []
+        self.left_out = 0
 
     def add(
         self,
@@ -144,6 +153,7 @@ class Tally:
                     self.regions.add(score, anomaly)
             except MetricError as error:
                 raise MetricError(f"frame {name}: {error}") from error
+            self.left_out += int(np.count_nonzero(anomaly == 255))
             self._sketched.append(len(self.frames))
         for kind, row in rows.items():
             self.put(kind, len(self.frames), row)
@@ -267,14 +277,21 @@ def summarise(
 
 
 def _place(metrics: dict[str, Any], key: str, value: float | None, interval: Any) -> None:
-    """Set a figure and its interval; what is not finite is null."""
+    """Set a figure and its interval; what is not finite is null.
+
+    Intervals of pixel figures come from shared bins, and may lie a hair beside the exact figure: they are
+    widened to hold it.
+    """
     table, name = metrics, key
     if "." in key:
         group, name = key.split(".")
         table = metrics.setdefault(group, {})
     known = value is not None and bool(np.isfinite(value))
     table[name] = value if known else None
-    table[f"{name}_ci"] = [interval.low, interval.high] if known and interval is not None else None
+    inside = None
+    if known and value is not None and interval is not None:
+        inside = [min(interval.low, value), max(interval.high, value)]
+    table[f"{name}_ci"] = inside
 
 
 def frame_table(rows: Rows, frames: Sequence[str]) -> list[dict[str, Any]]:

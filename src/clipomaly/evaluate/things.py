@@ -1,7 +1,8 @@
 """Named or measured things, one by one: was each found, how large, how far off, what was it called?
 
-A thing is found when a flagged region touches it (`hazards found` counts the same). By range, the smallest
-size from which on at least 19 of 20 things are found says what a detector can be trusted with.
+A thing is found when a flagged region touches it, be it by one pixel (`hazards found` has the same rule, for
+pieces of hazard in the corridor). Beside it stands how many are flagged by half. By range, the smallest size
+from which on at least 19 of 20 things are found says what a detector can be trusted with.
 """
 
 from __future__ import annotations
@@ -72,22 +73,21 @@ def smallest_by_range(things: Sequence[Mapping[str, Any]], recall: float = 0.95)
         here = (away >= low) & (away < high)
         if here.any():
             text = f"{low:.0f} to {high:.0f} m" if high < RANGES[-1] else f"from {low:.0f} m"
-            out.append({"range": text, "smallest_m": answer, **_share(found[here])})
+            here_only = [t for t, inside in zip(measured, here, strict=True) if inside]
+            out.append({"range": text, "smallest_m": answer, **_share(here_only)})
     return out
 
 
 def found_by(things: Sequence[Mapping[str, Any]], key: str) -> list[dict[str, Any]]:
     """The share found by a property of things: size, place, whether the name occurs in training."""
-    groups: dict[str, list[bool]] = {}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for thing in things:
         value = thing.get(key)
         if value is None:
             continue
-        groups.setdefault(_size(float(value)) if key == "size_m" else str(value), []).append(
-            bool(thing["found"])
-        )
+        groups.setdefault(_size(float(value)) if key == "size_m" else str(value), []).append(thing)
     order = [_size(low) for low in SIZES[:-1]] if key == "size_m" else sorted(groups)
-    return [{"value": v, **_share(np.array(groups[v]))} for v in order if v in groups]
+    return [{"value": v, **_share(groups[v])} for v in order if v in groups]
 
 
 def _size(value: float) -> str:
@@ -99,10 +99,12 @@ def _size(value: float) -> str:
     return "beyond"
 
 
-def _share(found: np.ndarray) -> dict[str, Any]:
-    interval = share_interval(int(found.sum()), found.size)
+def _share(things: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    found = sum(bool(t["found"]) for t in things)
+    interval = share_interval(found, len(things))
     return {
-        "things": int(found.size),
-        "found": float(found.mean()),
+        "things": len(things),
+        "found": found / len(things),
         "found_ci": [interval.low, interval.high],
+        "half_flagged": sum(float(t["flagged_share"]) >= 0.5 for t in things) / len(things),
     }
