@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +27,7 @@ from clipomaly.world.frame import labels_hash
 from clipomaly.world.lidar import Scanner, read_sweep
 from clipomaly.world.pack import frames_of
 from clipomaly.world.settings import PackSettings, sample_scene, settings_of
-from clipomaly.world.sheet import contact_sheet
+from clipomaly.world.sheet import contact_sheet, pack_table
 
 ROOT = Path(clipomaly.__file__).parent / "proving_ground"
 PACKS = ("road", "road-drive", "road-far", "apron", "apron-drive", "apron-small")
@@ -222,3 +224,37 @@ def test_a_sheet_shows_every_row_or_says_that_it_does_not(
     assert cv2.imread(str(pack / "sheet.jpg")).shape[0] * 3 == whole * 2
     run_sheet(pack, pictures=True)
     assert (pack / "pictures.jpg").stat().st_size > 1000
+
+
+def test_a_sheet_counts_the_controls_that_a_picture_shows_apart_from_those_drawn() -> None:
+    table = pack_table(ROOT / "road")
+    shown = [picture(ROOT / "road", "controls", f["name"]) for f in frames_of(ROOT / "road")]
+    for bit, trace in enumerate(TRACES):
+        assert table["control seen"].get(trace, 0) == sum(bool((p >> bit & 1).any()) for p in shown)
+    assert table["control"]["cracks"] > 0
+
+
+def test_the_example_in_the_docs_lays_points_onto_depth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "world.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "apron", "apron-test")
+    exec(code.replace("apron_test_7_00000", "apron_test_2026_00003"), {})
+    said = capsys.readouterr().out
+    points, half = re.fullmatch(r"(\d+) points, half of them within ([\d.]+) m\n", said).groups()  # type: ignore[union-attr]
+    assert int(points) > 2000
+    assert float(half) < 0.04
+    sky = class_id("apron", "sky")
+    for about in frames_of(ROOT / "apron")[:3]:
+        # The hash, as the page describes it.
+        known, mask, things = (
+            picture(ROOT / "apron", folder, about["name"], end)
+            for folder, end in (
+                ("labels", ".png"), ("labels_masks", "_labels_semantic.png"), ("instances", ".png"),
+            )
+        )  # fmt: skip
+        numbers = np.where(known == sky, -1, things.astype(np.int64))
+        joined = known.tobytes() + mask.tobytes() + numbers.tobytes()
+        assert hashlib.sha256(joined).hexdigest() == about["labels_sha256"]

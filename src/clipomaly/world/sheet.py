@@ -107,4 +107,6 @@ def pack_table(folder: Path) -> dict[str, dict[str, int]]:
         "unknowns in a frame": dict(Counter(str(len(f["unknowns"])) for f in frames)),
         "light": dict(Counter(f["conditions"]["light"] for f in frames)),
         "control": dict(Counter(c for f in frames for c in f["conditions"]["controls"])),
+        # What was drawn may lie where the camera does not look.
+        "control seen": dict(Counter(c for f in frames for c in f["conditions"]["control_pixels"])),
     }
