@@ -57,7 +57,7 @@ export async function get(address, parameters) {
 }
 // Writes go one after another, in the order of the keys: an undo never overtakes what it takes back.
 let written = 0, unsaved = 0, last = Promise.resolve();
-function saving(by) {
+export function saving(by) {
   unsaved += by;
   document.body.toggleAttribute("data-saving", unsaved > 0);
 }

@@ -1,6 +1,6 @@
 // One finding at a time. The list of ids is held here, so the next finding waits for nothing.
 
-import { $, alarm, badge, get, keys, live, make, needReviewer, number, open, picture, plural, post, reviewer, rgb, showCounts, small, swatch, toast, when } from "./common.js";
+import { $, alarm, badge, get, keys, live, make, needReviewer, number, open, picture, plural, post, reviewer, rgb, saving, showCounts, small, swatch, toast, when } from "./common.js";
 import { asks, complete, describe, reasonButtons, said, send, undo } from "./decide.js";
 import { filterBar, readFilters, runNames, totalOf, writeFilters } from "./filters.js";
 import { splitter } from "./split.js";
@@ -18,8 +18,8 @@ let line = Promise.resolve(), waiting = 0, ahead = 0;
 const fail = (error) => alarm(error.message);
 function inTurn(action) {
   const mine = ahead;
-  waiting += 1;
-  return (line = line.then(() => (mine === ahead ? action() : null)).catch(fail).finally(() => { waiting -= 1; }));
+  waiting += 1; saving(1); // who leaves with keys still waiting is asked
+  return (line = line.then(() => { saving(-1); return mine === ahead ? action() : null; }).catch(fail).finally(() => { waiting -= 1; }));
 }
 function move(by) {
   if (waiting) return inTurn(() => go(by));
