@@ -392,6 +392,13 @@ def test_an_interval_holds_its_figure_and_few_frames_are_said(tmp_path: Path) ->
     ]
 
 
+def test_pictures_without_labels_say_that_seconds_alone_are_measured(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", np.zeros((*SIZE, 3), np.uint8))
+    pipeline = Pipeline(load_settings(overrides={"method": "centre"}))
+    found, _ = evaluate(pipeline, open_subject("folder", tmp_path), tmp_path / "out")
+    assert reading_notes(found.metrics) == ["no labels were found: seconds alone are measured"]
+
+
 def test_masks_of_0_and_255_come_with_the_option_that_reads_them(tmp_path: Path) -> None:
     save(tmp_path / "images" / "a.png", np.zeros((*SIZE, 3), np.uint8))
     save(tmp_path / "masks" / "a.png", square(18, 33) * np.uint8(255))

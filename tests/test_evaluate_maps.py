@@ -147,7 +147,11 @@ def test_frames_that_do_not_match_are_named(tmp_path: Path) -> None:
     (labels / "f1_labels_semantic.png").unlink()
     with pytest.raises(DataError, match=r"1 frame has no labels \(f1\).*--subset"):
         match_maps(scores, labels, values=VALUES)
-    assert [m.name for m in match_maps(scores, labels, values=VALUES, subset=True)] == ["f0", "f2"]
+    told: list[str] = []
+    both = match_maps(scores, labels, values=VALUES, subset=True, tell=told.append)
+    assert [m.name for m in both] == ["f0", "f2"]
+    assert told == ["--subset: 1 of 3 frames were left out: no labels"]
+    assert evaluate_maps(both, notices=told).metrics["notices"] == told
     (scores / "f0.npy").unlink()
     with pytest.raises(DataError, match=r"no score map \(f0\)"):
         match_maps(scores, labels, values=VALUES)

@@ -43,17 +43,21 @@ def run_metrics(request: MapsRequest, *, name: str, threshold: float | None, com
         raise OutputError(f"{request.out} holds figures already: choose another --out, or --overwrite")
     if request.out is not None:
         check_writable(request.out)
+    notices: list[str] = []
     maps = match_maps(
         request.scores,
         request.labels,
         dataset=request.dataset,
         values=parse_values(request.values),
         subset=request.subset,
+        tell=notices.append,
     )
     with progress_bar(console, len(maps)) as step:
-        evaluation = evaluate_maps(maps, name=name, threshold=threshold, sizes=_SIZES[components], step=step)
+        evaluation = evaluate_maps(
+            maps, name=name, threshold=threshold, sizes=_SIZES[components], step=step, notices=notices
+        )
     print_figures([evaluation])
-    for text in reading_notes(evaluation.metrics):
+    for text in (*reading_notes(evaluation.metrics), *notices):
         console.print(Text(f"note: {text}", style="yellow"), soft_wrap=True)
     if request.out is not None:
         save_evaluation(request.out, evaluation)

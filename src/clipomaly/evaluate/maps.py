@@ -28,6 +28,7 @@ def evaluate_maps(
     threshold: float | None = None,
     sizes: MinimumSizes = ANOMALY_TRACK,
     step: Callable[[], object] = lambda: None,
+    notices: Sequence[str] = (),
 ) -> Evaluation:
     """Pixel and component figures of score maps; `threshold` is one that was fixed beforehand.
 
@@ -67,5 +68,6 @@ def evaluate_maps(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         **figures,
         "minimum_component_sizes": asdict(sizes),
+        "notices": list(notices),
     }
     return Evaluation(metrics, rows, frame_table(rows, tally.frames), curve, histogram)

@@ -16,6 +16,7 @@ from typing import Any
 
 from clipomaly.errors import install_hint
 from clipomaly.evaluate.compare import Difference
+from clipomaly.evaluate.figures import lookup
 from clipomaly.evaluate.html import section, table
 from clipomaly.evaluate.plots import curves_svg, histogram_svg, intervals_svg, plots_available
 from clipomaly.evaluate.result import Evaluation, frames_text, reading_notes
@@ -253,7 +254,8 @@ def _plots(evaluations: Sequence[Evaluation]) -> str:
     parts = []
     curves = curves_svg(evaluations)
     if curves:
-        dots = '<p class="soft">Dots: the methods\' own masks.</p>'
+        masks = any(lookup(e.metrics, "locked.recall") is not None for e in evaluations)
+        dots = '<p class="soft">Dots: the methods\' own masks.</p>' if masks else ""
         parts.append(section("Curves", f'<div class="plot">{curves}</div>{dots}'))
     histogram = histogram_svg(evaluations[0]) if len(evaluations) == 1 else None
     if histogram:

@@ -61,7 +61,10 @@ def reading_notes(metrics: Mapping[str, Any]) -> list[str]:
     n, notes = metrics["n_frames"], []
     if metrics.get("undefined"):
         notes.append(str(metrics["undefined"]))
-    if n == 1:
+    pixels = metrics.get("n_positive", 1) or metrics.get("n_negative", 1)
+    if not pixels and all(metrics.get(key) is None for key in ("known_miou", "naming_unnamed")):
+        notes.append("no labels were found: seconds alone are measured")
+    elif n == 1:
         notes.append("1 frame: figures of a set have no interval, and say nothing of other frames")
     elif 1 < n < _FEW:
         notes.append(

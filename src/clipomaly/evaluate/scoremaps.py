@@ -10,7 +10,7 @@ score maps count. Names are compared without suffixes (`.score`, `_labels_semant
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -73,12 +73,18 @@ def find_scores(folder: Path) -> dict[str, Path]:
 
 
 def match_maps(
-    scores: Path, labels: Path, *, dataset: str | None = None, values: Mapping[int, int], subset: bool = False
+    scores: Path,
+    labels: Path,
+    *,
+    dataset: str | None = None,
+    values: Mapping[int, int],
+    subset: bool = False,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> list[LabelledMap]:
     """Score maps with the labels of the same frames, in order.
 
     `labels` is a folder of label pictures, or the root of the data set `dataset`. `subset` leaves out frames
-    that lack one of the two; otherwise they are an error.
+    that lack one of the two, and says so to `tell`; otherwise they are an error.
     """
     maps = find_scores(scores)
     truths = _dataset_labels(dataset, labels) if dataset is not None else _folder_labels(labels, values)
@@ -88,13 +94,15 @@ def match_maps(
         raise DataError(
             f"no score map has labels of its name: scores are called {_some(maps)}, labels {_some(truths)}"
         )
-    for have, lack, what in ((truths, maps, "a score map"), (maps, truths, "labels")):
+    for have, lack, what in ((truths, maps, "score map"), (maps, truths, "labels")):
         missing = sorted(have.keys() - lack.keys(), key=natural_key)
-        if missing and not subset:
+        if missing and subset:
+            tell(f"--subset: {len(missing)} of {len(have)} frames were left out: no {what}")
+        elif missing:
             have_no = "frame has no" if len(missing) == 1 else "frames have no"
             raise DataError(
-                f"{len(missing)} {have_no} {what.split()[-1] if what == 'labels' else 'score map'} "
-                f"({_some(missing)}): complete them, or take only frames that have both with --subset"
+                f"{len(missing)} {have_no} {what} ({_some(missing)}): complete them, or take only frames "
+                "that have both with --subset"
             )
     return [LabelledMap(name, maps[name], truths[name]) for name in both]
 
