@@ -347,12 +347,14 @@ def test_one_frame_has_no_interval_and_decides_nothing(masks: Path, tmp_path: Pa
     out = tmp_path / "out"
     shown = run(
         *("evaluate", "anomaly-track", "--root", masks, "--methods", "centre"),
-        *("--limit", 1, "--out", out),
+        *("--limit", 1, "--out", out, "--margin", 0.1),
     )
+    assert "--margin is read by clipomaly, not by centre" in shown
     metrics = json.loads((out / "centre" / "metrics.json").read_text())
     assert metrics["ap"] is not None
     assert metrics["ap_ci"] is None
     assert metrics["locked"]["fpr_ci"] is None
+    assert metrics["seconds_per_frame_ci"] is None
     assert "1 frame" in shown
     found = []
     for name, threshold in (("a", "0.5"), ("b", "0.9")):
@@ -457,6 +459,9 @@ def test_a_class_left_out_of_the_vocabulary_is_the_anomaly(tmp_path: Path) -> No
     settings = load_settings(overrides={"vocabulary": str(tmp_path / "less.toml"), "method": "centre"})
     found, folder = evaluate(Pipeline(settings), open_subject("camvid", tmp_path, "val"), tmp_path / "out")
     assert [n.lower() for n in found.metrics["unknown_classes"]] == ["car"]
+    write_report(tmp_path / "out", found)
+    for file in ("report.html", "report.md"):
+        assert "count as the unknown: car" in (tmp_path / "out" / file).read_text().lower()
     kept = folder.read("val/0")
     assert kept is not None
     np.testing.assert_array_equal(kept.anomaly == 1, label == 8)

@@ -24,6 +24,7 @@ from clipomaly.evaluate.result import Evaluation, frames_text, reading_notes
 from clipomaly.evaluate.run import advice_on, check_folder, evaluate, open_methods, open_plain, open_subject
 from clipomaly.evaluate.shown import pictures_of_run
 from clipomaly.export.files import check_writable
+from clipomaly.methods.table import unread
 
 __all__ = ["Request", "print_figures", "progress_bar", "run_evaluate"]
 
@@ -74,6 +75,8 @@ def run_evaluate(settings: Settings, request: Request) -> list[Evaluation]:
     for pipeline, out, plain in jobs:
         check_folder(pipeline, subject, out, request.existing, plain)
     advice = [note for p in pipelines if (note := advice_on(subject, p)) is not None]
+    if len(pipelines) == 1:  # of several, another one may read what this one does not
+        advice += unread(pipelines[0].settings)
     for notice in dict.fromkeys([*advice, *(n for p in pipelines for n in p.notices)]):
         console.print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
     evaluations = []

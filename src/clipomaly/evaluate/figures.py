@@ -206,7 +206,7 @@ def intervals_of(
     bootstrap of 0 of n says [0, 0]. A single frame has no other to be drawn instead: no interval.
     """
     out: dict[str, Interval | None] = dict.fromkeys(f.key for f in figures)
-    drawn = [f for f in figures if f.rows in rows and len(rows[f.rows]) > 1 and not _is_share(f, rows)]
+    drawn = [f for f in figures if f.rows in rows and _several(f, rows) and not _is_share(f, rows)]
     for figure in figures:
         if figure.rows in rows and _is_share(figure, rows):
             out[figure.key] = _share(figure, rows)
@@ -228,6 +228,12 @@ def replicates_of(figures: Sequence[Figure], rows: Rows, *, resamples: int = 100
         values = replicates(data, statistics, resamples=resamples)
         out |= {figure.key: line for figure, line in zip(here, values, strict=True)}
     return [out[figure.key] for figure in figures]
+
+
+def _several(figure: Figure, rows: Rows) -> bool:
+    """Whether there is more than one frame to draw; the first one's seconds do not count."""
+    counted = rows["seconds"][:, 1].sum() if figure.rows == "seconds" else len(rows[figure.rows])
+    return bool(counted > 1)
 
 
 def _is_share(figure: Figure, rows: Rows) -> bool:

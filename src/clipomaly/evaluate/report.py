@@ -240,9 +240,6 @@ def _notes(metrics: Mapping[str, Any]) -> str:
     notes = [f"<p>{_code(text)}</p>" for text in _operating(metrics)]
     if metrics.get("f1_best") is not None:
         notes.append(f"<p>Figures marked <b>oracle</b>: {escape(_ORACLE.lower()[0] + _ORACLE[1:])}</p>")
-    if metrics.get("unknown_classes"):
-        names = ", ".join(metrics["unknown_classes"])
-        notes.append(f"<p>Classes that the vocabulary lacks count as the unknown: {escape(names)}.</p>")
     return f"<section>{''.join(notes)}</section>"
 
 

@@ -70,6 +70,8 @@ def reading_notes(metrics: Mapping[str, Any]) -> list[str]:
         notes.append(
             f"{n} frames: intervals over fewer than {_FEW} frames are too narrow; read them as hints"
         )
+    if classes := metrics.get("unknown_classes"):
+        notes.append(f"classes that the vocabulary lacks count as the unknown: {', '.join(classes)}")
     highest = (metrics.get("auroc_ci") or (None, metrics.get("auroc")))[1]
     if highest is not None and highest < 0.5:
         notes.append(
