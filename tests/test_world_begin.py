@@ -87,8 +87,10 @@ import functools, os, pathlib, sys, time
 from clipomaly.world.workers import each_done
 
 def work(number, folder, seconds):
-    if number < 0:
+    if number == -1:
         raise RuntimeError("no such scene")
+    if number == -2:
+        os.kill(os.getpid(), 9)
     (pathlib.Path(folder) / f"{os.getpid()}-{number}").touch()
     time.sleep(seconds)
     return number
@@ -134,13 +136,16 @@ def test_processes_end_when_their_command_is_killed(tmp_path: Path) -> None:
     assert not left
 
 
-def test_an_error_in_one_process_leaves_what_has_not_begun(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("first", "says"), [("-1", "no such scene"), ("-2", "ConfigError: a rendering process was ended")]
+)
+def test_an_error_in_one_process_leaves_what_has_not_begun(first: str, says: str, tmp_path: Path) -> None:
     script, folder = tmp_path / "script.py", tmp_path / "began"
     script.write_text(_SCRIPT)
     folder.mkdir()
-    numbers = ["-1", *map(str, range(200))]
+    numbers = [first, *map(str, range(200))]
     command = [sys.executable, str(script), str(folder), "0.1", *numbers]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
-    assert "no such scene" in done.stderr
+    assert says in done.stderr
     assert len(list(folder.iterdir())) < 100

@@ -71,7 +71,7 @@ def check_writable(folder: Path) -> None:
 def output_error(path: Path, error: OSError) -> OutputError:
     """One line that says what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        fix = "the disk is full: free some space, then run again with --resume"
+        fix = "the disk is full: free some space, then run again (with --resume where the command has it)"
     elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         fix = "writing is not allowed there: choose another --out or change its permissions"
     elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):

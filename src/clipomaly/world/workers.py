@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
+import concurrent.futures.process
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from clipomaly.errors import ConfigError
 from clipomaly.world.loader import one_thread
 
 __all__ = ["each_done"]
@@ -41,8 +43,14 @@ def each_done(
         try:
             for done in concurrent.futures.as_completed(under_way):
                 yield done.result()
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise ConfigError(
+                "a rendering process was ended from outside, most often for want of memory (each takes about "
+                "1 GB at 1280x720): the same line goes on from here, and --jobs says how many run at once"
+            ) from error
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Waits for what is under way: a second call, by the block's end, would take the first one back.
+            pool.shutdown(cancel_futures=True)
             raise
 
 
