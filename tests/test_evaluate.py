@@ -308,6 +308,9 @@ def test_only_what_sets_methods_apart_is_best() -> None:
     assert bold(page, "AP ") == []  # the same as shown
     assert bold(page, "sIoU") == []
     assert bold(page, "seconds") == []  # wall times of runs one after the other
+    assert bold(figures_html([one, of("c", 0.7, 0.2, 2.0)]), "sIoU") == ["20.0"]
+    one.metrics["locked"]["recall"], other.metrics["locked"]["recall"] = 0.5, 1.0
+    assert bold(figures_html([one, other]), "recall") == []  # what flags everything has it
     assert bold(figures_html([one, of("c", 0.7, 0.2, 2.0), of("d", 0.7, 0.1, 2.0)]), "AP ") == [
         "70.0",
         "70.0",

@@ -297,10 +297,15 @@ def _differences_html(first: str, differences: Sequence[Difference]) -> str:
     plot = ""
     if shown and plots_available():
         bars = [
-            (f"{d.method}: {d.figure.title}", 100 * d.value, (100 * d.interval.low, 100 * d.interval.high))
+            (
+                f"{d.method}: {d.figure.title} {'↑' if d.figure.better > 0 else '↓'}",
+                100 * d.value,
+                (100 * d.interval.low, 100 * d.interval.high),
+            )
             for d in shown
         ]
         plot = f'<div class="plot">{intervals_svg(bars, f"points more than {first}")}</div>'
+        plot += '<p class="soft">Filled: differs; hollow: undecided. ↑ more is better, ↓ less is.</p>'
     rows = [(d.method, d.figure.title, _difference_text(d), _verdict(d)) for d in differences]
     about = (
         '<p class="soft">Both figures are computed on the same resampled frames. “Differs”: the interval '

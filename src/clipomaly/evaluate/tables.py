@@ -29,6 +29,12 @@ Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Heads, and rows of cells."""
 
 
+_ONE_SIDED = {
+    *("locked.recall", "locked.precision", "locked.fpr", "operational.false_clear_rate"),
+    *("operational.hazard_recall", "operational.false_alarms_per_frame", "operational.corridor_fpr"),
+}
+
+
 def _used(evaluations: Sequence[Evaluation]) -> list[Figure]:
     """Figures that any of the methods has."""
     return [f for f in FIGURES if any(lookup(e.metrics, f.key) is not None for e in evaluations)]
@@ -90,9 +96,10 @@ def _best(evaluations: Sequence[Evaluation], figure: Figure) -> set[str]:
     """The methods with the best value as it is shown, ties included; none where there is nothing to compare.
 
     The control takes no part: it would be without false alarms. Nor is a value best that all of the others
-    have too, nor a wall time: methods run one after the other, and the machine's load differs.
+    have too, nor a wall time (methods run one after the other, and the machine's load differs), nor one side
+    of a trade-off: what flags everything has the best recall.
     """
-    if figure.rows == "seconds":
+    if figure.rows == "seconds" or figure.key in _ONE_SIDED:
         return set()
     scale, digits = (100, 1) if figure.percent else (1, 3)
     values = {e.method: lookup(e.metrics, figure.key) for e in evaluations if e.method != CONTROL}
@@ -107,8 +114,11 @@ def best_note(evaluations: Sequence[Evaluation]) -> str:
     if sum(e.method != CONTROL for e in evaluations) < 2:
         return ""
     out = f"; the control, {CONTROL}, is left out" if any(e.method == CONTROL for e in evaluations) else ""
-    out += "; wall times are not compared"
-    return f'<p class="soft">Bold: the best value, where the methods differ{out}.</p>'
+    return (
+        f'<p class="soft">Bold: the best value, where the methods differ{out}; maybe by chance: see the '
+        "paired differences. Not compared: wall times, and what is one side of a trade-off (recall, precision, FPR, "
+        "hazards, alarms).</p>"
+    )
 
 
 def figures_markdown(evaluations: Sequence[Evaluation]) -> list[str]:
