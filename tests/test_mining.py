@@ -370,6 +370,12 @@ def test_label_maps_lead_to_panoptic_exports(tmp_path: Path) -> None:
     assert [len(text.splitlines()) for text in lines] == [1, 1], "outlines come from the masks"
 
 
+FILES = {
+    "coco": "instances.json", "cvat": "annotations.xml", "labelstudio": "tasks.json", "csv": "findings.csv",
+    "parquet": "findings.parquet",
+}  # fmt: skip
+
+
 def test_corrections_from_another_tool_come_back_as_decisions(filled: Path, tmp_path: Path) -> None:
     """Store → results → COCO, corrected there → import: renamed, redrawn, removed, added; twice is once."""
     run_name = ResultStore.open(filled).runs()[0].id
@@ -381,7 +387,7 @@ def test_corrections_from_another_tool_come_back_as_decisions(filled: Path, tmp_
     by_name = {a["category_id"]: a for a in coco["annotations"]}
     red, magenta, yellow = (by_name[categories[n]] for n in ("red", "magenta", "yellow"))
     red["category_id"] = categories["yellow"]
-    from clipomaly.export.masks import encode_rle
+    from clipomaly.export.masks import decode_rle, encode_rle
 
     mask = np.zeros((96, 128), bool)
     mask[30:60, 40:90] = True
@@ -408,5 +414,51 @@ def test_corrections_from_another_tool_come_back_as_decisions(filled: Path, tmp_
     # And out again, with what people decided.
     write_results(str(filled), None, None, tmp_path / "reviewed", as_found=False)
     rows = [json.loads(line) for line in (tmp_path / "reviewed" / "results.jsonl").read_text().splitlines()]
-    assert [[f["name"] for f in r["findings"]] for r in rows] == [["yellow"], ["magenta"], []]
+    assert [[f["name"] for f in r["findings"]] for r in rows] == [["yellow"], ["magenta"], ["yellow"]]
+    drawn = rows[2]["findings"][0]
+    assert decode_rle(drawn["rle"]).tolist() == decode_rle(added["segmentation"]).tolist()
+    assert (drawn["status"], drawn["by"], drawn["score"]) == ("added", "ada", None)
     assert rows[1]["findings"][0]["area"] == int(mask.sum())
+    # The added region goes on like any finding: out, renamed there, in; out, removed there, in.
+    for form, name in FILES.items():
+        out = tmp_path / f"reviewed-{form}"
+        run_export(form, tmp_path / "reviewed", out, pictures="", overwrite=False)
+        run_import(form, out / name, tmp_path / "reviewed", changes, pictures="", overwrite=True)
+        read = [json.loads(line)["status"] for line in changes.read_text("utf-8").splitlines()]
+        assert read == ["unchanged"] * 3
+    trips = (tmp_path / "reviewed", "renamed", ["magenta"]), (tmp_path / "renamed", "removed", [])
+    for at, (before, after, left) in enumerate(trips):
+        run_export("coco", before, tmp_path / f"{after}-coco", pictures="", overwrite=False)
+        path = tmp_path / f"{after}-coco" / "instances.json"
+        coco = json.loads(path.read_text("utf-8"))
+        categories = {c["name"]: c["id"] for c in coco["categories"]}
+        [third] = [a for a in coco["annotations"] if a["attributes"]["finding"] >= 1000]
+        third["category_id"] = categories["magenta"]
+        coco["annotations"] = [a for a in coco["annotations"] if a is not third or after == "renamed"]
+        path.write_text(json.dumps(coco))
+        run_import("coco", path, before, changes, pictures="", overwrite=True)
+        for _ in range(2):  # the second time adds nothing
+            import_decisions(str(filled), None, None, changes, "bob", told)
+            assert decisions.count() == (6, 7)[at]
+        write_results(str(filled), None, None, tmp_path / after, as_found=False)
+        rows = [json.loads(line) for line in (tmp_path / after / "results.jsonl").read_text().splitlines()]
+        assert [f["name"] for f in rows[2]["findings"]] == left
+    assert [d.kind for d in decisions.since(4)] == ["undo", "add", "undo"]
+
+
+def test_decisions_looked_for_in_a_wrong_place_are_told_of(filled: Path, tmp_path: Path) -> None:
+    line = CliRunner()
+    url = f"sqlite:///{tmp_path}/wrong.sqlite"
+    wrong = ["taxonomy", "export", "--store", str(filled), "--decisions", url]
+    done = line.invoke(app, [*wrong, "--out", str(tmp_path / "first.toml")])
+    assert f"no decisions have been kept in {url} before" in done.output
+    done = line.invoke(app, [*wrong, "--out", str(tmp_path / "second.toml")])
+    assert done.exit_code == 0
+    assert "no decisions have been kept" not in done.output
+    done = line.invoke(app, ["stores", "show", str(filled)])
+    assert "no decisions have been kept" not in done.output, "a store that nobody has reviewed is nothing odd"
+
+
+def test_exporting_a_store_says_what_to_do_first(filled: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["export", "coco", str(filled), "--out", str(tmp_path / "coco")])
+    assert f"clipomaly stores results {filled} --out" in str(done.exception)

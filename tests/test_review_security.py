@@ -219,7 +219,9 @@ def test_names_of_characters_that_nobody_sees_are_refused(
     ):
         answer = client.post(f"/api/{path}", json=body)
         assert answer.status_code == 422
-        assert "nobody can see" in answer.json()["error"]
+        assert answer.json()["error"].endswith(": it has characters that nobody can see")
+    body = {"who": "ada", "kind": "rename", "findings": [first], "name": "x" * 121}
+    assert client.post("/api/decisions", json=body).json()["error"] == "name: at most 120 characters"
     assert written(folder) == before
 
 

@@ -25,7 +25,8 @@ from clipomaly.export.results import RESULTS, SCHEMA, to_line
 from clipomaly.records import UNNAMED, Region, shown_name
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.counting import guessed_names
-from clipomaly.store.decisions import Decision, Decisions, decisions_url
+from clipomaly.store.decisions import Decision, Decisions, decisions_url, made_anew
+from clipomaly.store.drawn import correction, drawn_by_frame, drawn_row
 from clipomaly.store.labels import LabelMap, read_labels
 from clipomaly.store.parts import part_id, part_of_number
 from clipomaly.store.records import StoredFinding, StoredFrame, StoredRun, finding_id, frame_id
@@ -60,7 +61,12 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def open_catalogue(uri: str, decisions: str | None) -> Catalogue:
     """The store with its decisions, in memory."""
     store = ResultStore.open(uri)
-    return Catalogue(store, Decisions.open(decisions_url(uri, decisions)))
+    url = decisions_url(uri, decisions)
+    opened = Decisions.open(url)
+    notice = made_anew(uri, url, opened)
+    if notice is not None:
+        Console(stderr=True).print(Text(f"note: {notice}", style="yellow"), soft_wrap=True)
+    return Catalogue(store, opened)
 
 
 def writer_name(given: str | None) -> str:
@@ -169,7 +175,7 @@ def index_store(uri: str) -> None:
 def write_results(uri: str, decisions: str | None, run: str | None, out: Path, as_found: bool) -> None:
     """Write a run as the folder that `clipomaly export FORMAT` reads.
 
-    With people's names and masks, and without what they rejected; `as_found`: as the run found it.
+    With people's names, masks and added regions, without what they rejected; `as_found`: as the run found it.
     """
     if out.exists() and any(out.iterdir()):
         raise OutputError(f"{out} holds something already: choose another --out")
@@ -179,9 +185,13 @@ def write_results(uri: str, decisions: str | None, run: str | None, out: Path, a
         raise StoreError(f"no run {run!r} in {uri}: `clipomaly stores show {uri}` lists them")
     chosen = runs[-1]
     written = frames = mapped = 0
+    drawn = {} if as_found else drawn_by_frame(catalogue.decisions)
+    merged = catalogue.decisions.merged_names()
     with whole_file(out / RESULTS) as file:
         for frame in catalogue.store.frames(chosen.id):
-            row = _frame_row(frame, chosen, list(_kept(catalogue, frame, as_found)))
+            kept = [_finding_row(*each) for each in _kept(catalogue, frame, as_found)]
+            kept += [drawn_row(decision, merged) for decision in drawn.get(frame.id, ())]
+            row = _frame_row(frame, chosen, kept)
             labels = _labels(catalogue, frame, as_found)
             if labels is not None:
                 row |= _write_labels(out, row, labels)
@@ -237,11 +247,9 @@ def _write_labels(out: Path, row: Mapping[str, Any], labels: LabelMap) -> dict[s
     }
 
 
-def _frame_row(
-    frame: StoredFrame, run: StoredRun, kept: list[tuple[StoredFinding, str | None, Rle, FindingState]]
-) -> dict[str, Any]:
+def _frame_row(frame: StoredFrame, run: StoredRun, findings: list[dict[str, Any]]) -> dict[str, Any]:
     known = [k["name"] for k in run.vocabulary_table.get("known", ())]
-    entered = sorted({name for _, name, _, _ in kept if name is not None and name not in known})
+    entered = sorted({f["name"] for f in findings} - {None, *known})
     height, width = frame.image_size
     return {
         "schema": SCHEMA,
@@ -253,7 +261,7 @@ def _frame_row(
         "files": {},
         "names": [*known, *entered],
         "n_known": len(known),
-        "findings": [_finding_row(*each) for each in kept],
+        "findings": findings,
         "provenance": {"run": run.id, "method": run.method, "model": run.model, "version": run.version},
     }
 
@@ -315,10 +323,15 @@ def changes_as_decisions(
     source = f"{told.get('format', '')} {Path(told.get('file', '')).name}".strip()
     for change in changes:
         frame = frame_id(chosen.id, change.frame)
-        finding = None if change.finding is None else _finding_of(opened, frame, change.finding)
-        name = change.name or UNNAMED
         key = _change_key(chosen.id, change)
         told_ = f"imported from {source}"
+        old = _drawn_of(opened, frame, change.finding)
+        if old is not None:
+            more = {"who": who, "comment": told_, "key": key}
+            out += correction(old, change.status, change.name, change.rle, **more)
+            continue
+        finding = None if change.finding is None else _finding_of(opened, frame, change.finding)
+        name = change.name or UNNAMED
         if change.status == "added":
             data = {"frame": frame, "rle": change.rle}
             out.append(Decision(who, "add", name=change.name, data=data, comment=told_, key=key))
@@ -345,6 +358,15 @@ def changes_as_decisions(
         kind = decision.kind if decision.id > before else "there already"
         counts[kind] = counts.get(kind, 0) + 1
     return counts
+
+
+def _drawn_of(decisions: Decisions, frame: str, number: int | None) -> Decision | None:
+    """The decision that added the region of this number, where people drew it."""
+    part = None if number is None else part_of_number(number)
+    if part is None:
+        return None
+    made = decisions.decision(part[0])
+    return made if made.kind == "add" and made.data["frame"] == frame and part[1] == 0 else None
 
 
 def _finding_of(decisions: Decisions, frame: str, number: int) -> str:

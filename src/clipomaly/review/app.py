@@ -137,7 +137,10 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        return told(request, 422, f"{'.'.join(map(str, first['loc'][1:])) or 'request'}: {first['msg']}")
+        where, why = ".".join(map(str, first["loc"][1:])) or "request", first["msg"]
+        if first["type"] == "string_too_long":
+            why = f"at most {first['ctx']['max_length']} characters"
+        return told(request, 422, f"{where}: {why.removeprefix('Value error, ')}")
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:

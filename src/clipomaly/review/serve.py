@@ -29,12 +29,12 @@ class ReviewOptions:
     key: Path | None = None
 
 
-def open_review(options: ReviewOptions, policy: Policy) -> Guard:
-    """The app over an opened store."""
+def open_review(options: ReviewOptions, policy: Policy, say: Callable[[str], None] | None = None) -> Guard:
+    """The app over an opened store; what is worth a word goes to `say`."""
     from clipomaly.review.app import create_app
     from clipomaly.review.desk import Desk
     from clipomaly.review.names import NameDesk
-    from clipomaly.store.decisions import Decisions, decisions_url
+    from clipomaly.store.decisions import Decisions, decisions_url, made_anew
     from clipomaly.store.results import ResultStore
     from clipomaly.store.taxonomy import load_rules
     from clipomaly.vocabulary import load_vocabulary
@@ -42,7 +42,11 @@ def open_review(options: ReviewOptions, policy: Policy) -> Guard:
     rules = load_rules(options.rules, options.store)
     base = load_vocabulary(options.vocabulary) if options.vocabulary else None
     store = ResultStore.open(options.store)
-    decisions = Decisions.open(decisions_url(options.store, options.decisions))
+    url = decisions_url(options.store, options.decisions)
+    decisions = Decisions.open(url)
+    notice = made_anew(options.store, url, decisions)
+    if notice is not None and say is not None:
+        say(notice)
     desk = Desk(store, decisions)
     return create_app(desk, NameDesk(desk, base, rules), policy)
 
@@ -62,12 +66,17 @@ def serve(
         options.host, options.token, options.allow_hosts, secure=options.certificate is not None
     )
     listening = _listen(options.host, options.port)
-    app = open_review(options, policy)
+    notices: list[str] = []
+    app = open_review(options, policy, notices.append)
     scheme = "http" if options.certificate is None else "https"
     shown = "localhost" if options.host in ("127.0.0.1", "::1") else options.host
     shown = f"[{shown}]" if ":" in shown else shown
     address = f"{scheme}://{shown}:{listening.getsockname()[1]}/"
     say(f"reviewing {options.store} at {address}" + (f"?token={policy.token}" if policy.token else ""))
+    for notice in notices:
+        say(f"note: {notice}")
+    if options.host in ("0.0.0.0", "::"):
+        say(f"from other machines: this one's address in place of {shown}, or a name given with --allow-host")
     if not is_loopback(options.host) and options.certificate is None:
         say("note: others on the network can read along: give --certificate and --key, or use an SSH tunnel")
     say("stop with Ctrl+C")

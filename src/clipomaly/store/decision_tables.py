@@ -109,18 +109,19 @@ def _told(engine: Engine, error: SQLAlchemyError) -> StoreError:
     return StoreError(f"decisions at {where}: {reason}")
 
 
-def create(engine: Engine) -> None:
-    """Make tables and triggers where they are missing."""
+def create(engine: Engine) -> bool:
+    """Make tables and triggers where they are missing; whether they were."""
     try:
         with engine.connect() as connection:
             if sa.inspect(connection).has_table("decision_findings"):
-                return
+                return False
     except SQLAlchemyError as error:
         raise _told(engine, error) from error
     with writing(engine) as connection:
         _metadata.create_all(connection)
         for statement in _triggers(engine.dialect.name):
             connection.exec_driver_sql(statement)
+    return True
 
 
 def _triggers(dialect: str) -> Iterator[str]:

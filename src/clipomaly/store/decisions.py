@@ -28,7 +28,9 @@ from clipomaly.store.state import FindingState, derive
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-__all__ = ["FINDING_KINDS", "KINDS", "NAME_KINDS", "REASONS", "Decision", "Decisions", "decisions_url"]
+__all__ = [
+    "FINDING_KINDS", "KINDS", "NAME_KINDS", "REASONS", "Decision", "Decisions", "decisions_url", "made_anew",
+]  # fmt: skip
 
 FINDING_KINDS = ("confirm", "rename", "reject", "split", "ignore", "assign", "comment", "reshape")
 NAME_KINDS = ("promote", "reject_name", "merge_names", "propose")
@@ -109,7 +111,8 @@ class Decisions:
 
         self.engine = engine
         self._sql = decision_tables
-        decision_tables.create(engine)
+        self.made = decision_tables.create(engine)
+        """Whether nothing was there: the tables were made now."""
 
     @classmethod
     def open(cls, url: str | Path) -> Decisions:
@@ -235,6 +238,13 @@ class Decisions:
         inert = self.undone()
         return [d for d in found if d.id not in inert]
 
+    def drawn(self) -> list[Decision]:
+        """Regions that people drew in another tool, those that hold, in order."""
+        with self.engine.connect() as connection:
+            found = self._read(connection, self._sql.ids_of_kinds(connection, ("add",)))
+        inert = self.undone()
+        return [d for d in found if d.id not in inert]
+
     def name_changes(self) -> list[Decision]:
         """Every decision about names, holding or not, and every undo of one or of such an undo; in order."""
         with self.engine.connect() as connection:
@@ -289,6 +299,15 @@ def decisions_url(store: str | Path, given: str | None = None) -> str:
             "or set CLIPOMALY_DECISIONS"
         )
     return f"sqlite:///{folder / 'decisions.sqlite'}"
+
+
+def made_anew(store: str | Path, url: str, opened: Decisions) -> str | None:
+    """What to say where decisions were looked for in a place of their own, and none had ever been kept."""
+    folder = local_folder(store)
+    if not opened.made or (folder is not None and url == f"sqlite:///{folder / 'decisions.sqlite'}"):
+        return None
+    where = opened.engine.url.render_as_string(hide_password=True)
+    return f"no decisions have been kept in {where} before, so it is empty: is --decisions right?"
 
 
 def _with_undos(history: Sequence[Decision], undos: Mapping[int, Sequence[Decision]]) -> list[Decision]:

@@ -91,7 +91,10 @@ class Results:
         self.prefix = prefix
         """What stands before the pictures' names in the other tool."""
         if not (self.folder / RESULTS).is_file():
-            raise DataError(f"no {RESULTS} in {self.folder}: run `clipomaly segment` first")
+            fix = "run `clipomaly segment` first"
+            if (self.folder / "findings.lance").is_dir():
+                fix = f"it is a store: write one with `clipomaly stores results {self.folder} --out DIR`"
+            raise DataError(f"no {RESULTS} in {self.folder}: {fix}")
 
     def frames(self) -> Iterator[ResultFrame]:
         """The frames in the order of their lines."""
