@@ -261,6 +261,26 @@ def test_labels_without_anomalies_are_an_error(tmp_path: Path) -> None:
         evaluate_maps(match_maps(scores, labels, values={0: 0, 1: 0, 255: 255}))
 
 
+def test_the_folder_of_an_evaluation_is_read_as_it_is(tmp_path: Path) -> None:
+    _, labels = folders(tmp_path)
+    labels.rename(tmp_path / "labels_masks")
+    (tmp_path / "images").mkdir()
+    for i in range(3):
+        Image.fromarray(np.full((*SIZE, 3), 90, np.uint8)).save(tmp_path / "images" / f"f{i}.png")
+    given = ["evaluate", "anomaly-track", "--root", str(tmp_path), "--methods", "centre"]
+    kept, dropped = tmp_path / "kept", tmp_path / "dropped"
+    for arguments in ([*given, "--keep-maps", "--out", str(kept)], [*given, "--out", str(dropped)]):
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+    found = evaluate_maps(match_maps(kept / "centre", tmp_path / "labels_masks", values=VALUES))
+    told = json.loads((kept / "centre" / "metrics.json").read_text())
+    for key in ("ap", "auroc", "fpr95", "f1_best", "siou", "f1_star", "ap_ci"):
+        assert found.metrics[key] == told[key]
+    with pytest.raises(DataError, match="holds evaluations of centre: give one"):
+        find_scores(kept)
+    with pytest.raises(DataError, match="--keep-maps"):
+        find_scores(dropped / "centre")
+
+
 def test_labels_of_0_and_255_and_scores_upside_down_are_told(tmp_path: Path) -> None:
     scores, labels = folders(tmp_path)
     for i, label in enumerate(LABELS):

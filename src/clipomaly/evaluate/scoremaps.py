@@ -22,6 +22,8 @@ from clipomaly.data.datasets import DATASETS, Sample, open_dataset
 from clipomaly.data.samples import parse_values
 from clipomaly.data.sources import natural_key
 from clipomaly.errors import DataError, MissingExtra
+from clipomaly.evaluate.folder import MAPS
+from clipomaly.evaluate.result import ROWS
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -58,6 +60,7 @@ def find_scores(folder: Path) -> dict[str, Path]:
     """Score maps below a folder by frame name."""
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder: give the one that holds the score maps")
+    folder = _maps_of(folder)
     files = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SCORE_SUFFIXES and p.is_file()]
     files = [p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
     ours = [p for p in files if p.stem.endswith(".score")]
@@ -70,6 +73,20 @@ def find_scores(folder: Path) -> dict[str, Path]:
     if not out:
         raise DataError(f"{folder} holds no score map ({', '.join(SCORE_SUFFIXES)})")
     return out
+
+
+def _maps_of(folder: Path) -> Path:
+    """Of an evaluation's folder, where its maps are: beside them lie rows.npz and others' arrays."""
+    if (folder / ROWS).is_file() and not (folder / MAPS).is_dir():
+        raise DataError(f"{folder} is an evaluation that kept no score maps: run it again with --keep-maps")
+    if (folder / ROWS).is_file():
+        return folder / MAPS
+    methods = sorted(p.parent.name for p in folder.glob(f"*/{ROWS}"))
+    if methods:
+        raise DataError(
+            f"{folder} holds evaluations of {', '.join(methods)}: give one, such as {folder / methods[0]}"
+        )
+    return folder
 
 
 def match_maps(

@@ -116,8 +116,8 @@ def best_note(evaluations: Sequence[Evaluation]) -> str:
     out = f"; the control, {CONTROL}, is left out" if any(e.method == CONTROL for e in evaluations) else ""
     return (
         f'<p class="soft">Bold: the best value, where the methods differ{out}; maybe by chance: see the '
-        "paired differences. Not compared: wall times, and what is one side of a trade-off (recall, precision, FPR, "
-        "hazards, alarms).</p>"
+        "paired differences. Not compared: wall times, and what is one side of a trade-off (recall, "
+        "precision, FPR, hazards, alarms).</p>"
     )
 
 
