@@ -40,6 +40,12 @@ def test_a_folder_is_searched_through_in_the_order_people_count(tmp_path: Path) 
     assert [Path(i.place).name for i in items] == ["f2.png", "f10.png", "f1.jpg", "sub.bmp"]
 
 
+def test_masks_beside_their_picture_are_no_pictures(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.labels/labels_semantic.png", "b.labels/kept.png"):
+        picture(tmp_path / name)
+    assert names(list_sources([str(tmp_path)])) == ["a", "b.labels/kept"]  # b.labels belongs to no picture
+
+
 def test_equal_names_in_two_folders_stay_apart(tmp_path: Path) -> None:
     for name in ("a/left/1.png", "b/left/1.png", "b/left/2.png"):
         picture(tmp_path / name)

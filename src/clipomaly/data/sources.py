@@ -208,7 +208,10 @@ def _file(path: str, root: str, *, listed: bool = True) -> _Find:
 
 
 def _folder(path: str, root: str, avoid: str | None) -> list[_Find]:
-    """Pictures and videos below a folder; hidden ones and links in a circle are left out."""
+    """Pictures and videos below a folder; hidden ones and links in a circle are left out.
+
+    So are the masks of a picture NAME.jpg in NAME.labels/ beside it, as RoadAnomaly keeps them.
+    """
     found: list[str] = []
     visited: set[str] = set()
     for here, folders, files in os.walk(path, followlinks=True):
@@ -217,7 +220,12 @@ def _folder(path: str, root: str, avoid: str | None) -> list[_Find]:
             folders.clear()
             continue
         visited.add(real)
-        folders[:] = [f for f in folders if not f.startswith(".")]
+        pictures = {os.path.splitext(f)[0] for f in files if _kind(f)}
+        folders[:] = [
+            f
+            for f in folders
+            if not f.startswith(".") and not (f.endswith(".labels") and f.removesuffix(".labels") in pictures)
+        ]
         found += [os.path.join(here, f) for f in files if not f.startswith(".") and _kind(f)]
     return [_file(f, root) for f in sorted(found, key=natural_key)]
 
