@@ -193,6 +193,6 @@ DATASETS: dict[str, DataSet] = {
         "Any folder of pictures, with masks beside images/ or without",
         "anomaly",
         own.folder_of,
-        "your own pictures: images/ and masks/",
+        "your own pictures, as images/NAME.jpg beside masks/NAME.png (without loss: no JPEG)",
     ),
 }
