@@ -387,11 +387,13 @@ def test_a_group_of_look_alikes_is_decided_at_once_and_taken_back(
     before = decisions.latest()
     ada.press("6")
     page.wait_for_selector("[data-tile]", state="detached")
+    page.wait_for_selector("#group-list button[aria-pressed=true]", state="detached")  # none of it is left
     assert {(s.status, s.reason) for s in decisions.states(group).values()} == {("rejected", "other")}
     [made] = decisions.since(before)
     assert set(made.findings) == set(group), "one decision about all of them"
     ada.press("u")
     page.wait_for_function("n => document.querySelectorAll('[data-tile]').length === n", arg=size)
+    page.wait_for_selector("#group-list button[aria-pressed=true]")
     assert {s.status for s in decisions.states(group).values()} == {"open"}
     assert sorted(_tiles(page)) == sorted(group)
 

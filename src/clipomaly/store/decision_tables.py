@@ -106,7 +106,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def _told(engine: Engine, error: SQLAlchemyError) -> StoreError:
     reason = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
     where = engine.url.render_as_string(hide_password=True)
-    return StoreError(f"decisions at {where}: {reason}")
+    locked = "unable to open database file" in reason or "readonly database" in reason
+    fix = ": is its folder there, and may it be written to? --decisions names another" if locked else ""
+    return StoreError(f"decisions at {where}: {reason}{fix}")
 
 
 def create(engine: Engine) -> bool:

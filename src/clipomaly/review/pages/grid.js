@@ -75,6 +75,7 @@ async function act(kind, extra = {}) {
     const done = await send(kind, target, full);
     toast(said(kind, full, done.count, about)); showCounts(done.counts);
     await refresh(matching ? null : [...chosen]);
+    groups().catch(noGroups); // of what is left
   } catch (error) { alarm(`Not saved: ${error.message}`); }
 }
 
@@ -98,6 +99,7 @@ async function takeBack() {
   if (!done.undone) return toast("You have decided nothing that could be undone.");
   toast(`Undone: ${describe(done.undone)}.`); showCounts(done.counts);
   await load(true);
+  groups().catch(noGroups);
 }
 
 const noGroups = (error) => { $("groups-note").textContent = error.message; };
