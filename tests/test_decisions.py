@@ -297,3 +297,8 @@ def test_undoing_all_leads_back_to_the_beginning(steps: list[tuple[str, str]]) -
 def test_every_kind_is_tested_here() -> None:
     text = Path(__file__).read_text("utf-8")
     assert all(f'"{kind}"' in text or kind in ("promote", "reject_name", "propose", "add") for kind in KINDS)
+
+
+def test_a_database_that_cannot_be_opened_says_what_to_look_at(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="may it be written to"):
+        Decisions.open(f"sqlite:///{tmp_path}")

@@ -398,6 +398,38 @@ def test_a_group_of_look_alikes_is_decided_at_once_and_taken_back(
     assert sorted(_tiles(page)) == sorted(group)
 
 
+def test_what_is_chosen_while_the_grid_saves_is_another_choice(visit: Any, served: tuple[str, Path]) -> None:
+    decisions = Decisions.open(decisions_url(served[1]))
+    ada = visit("ada")
+    page = ada.go("/grid?status=open")
+    before, (first, second) = decisions.latest(), _tiles(page)[:2]
+    held: list[Any] = []
+    page.route("**/api/decisions?*", lambda route: held.append(route))
+    page.focus("[data-tile]")
+    for key in ("Space", "c", "c", "ArrowRight", "Space", "1"):
+        ada.press(key)
+    for sent in range(2):  # one after another, as they were decided
+        while len(held) <= sent:
+            page.wait_for_timeout(20)
+        held[sent].continue_()
+    ada.saved()
+    made = [(d.kind, d.findings) for d in decisions.since(before)]
+    assert made == [("confirm", (first,)), ("reject", (second,))]
+    assert page.inner_text("#chosen") == "None selected"
+    page.unroute("**/api/decisions?*")
+    page.route("**/api/decisions?*", lambda route: route.fulfill(status=409, json={"error": "no"}))
+    third = _tiles(page)[0]
+    page.click(f"[data-tile='{third}']")
+    ada.press("c")
+    page.wait_for_selector(".alert:has-text('Not saved: no')")
+    assert page.inner_text("#chosen") == "1 selected", "what was not saved is chosen still"
+    ada.errors.clear()  # the refusal stands on the console
+    for _ in range(2):
+        ada.press("u")
+        ada.saved()
+    assert {s.status for s in decisions.states([first, second]).values()} == {"open"}
+
+
 def test_a_tablet_in_the_dark_decides_by_touch(visit: Any, served: tuple[str, Path]) -> None:
     decisions = Decisions.open(decisions_url(served[1]))
     ground = "getComputedStyle(document.body).backgroundColor"

@@ -70,13 +70,19 @@ async function act(kind, extra = {}) {
   const about = one?.label ?? plural(n, "finding");
   const full = await complete(kind, extra, { about, suggestions: [...new Set(items.filter((f) => chosen.has(f.id)).map((f) => f.name).filter(Boolean))] });
   if (!full) return;
-  const target = matching ? { filter: Object.fromEntries([...new Set(readFilters().keys())].map((k) => [k, readFilters().getAll(k)])), expected: total } : { findings: [...chosen] };
+  const ids = [...chosen], everything = matching;
+  const target = everything ? { filter: Object.fromEntries([...new Set(readFilters().keys())].map((k) => [k, readFilters().getAll(k)])), expected: total } : { findings: ids };
+  none(); // what is chosen from now on is another choice
   try {
     const done = await send(kind, target, full);
     toast(said(kind, full, done.count, about)); showCounts(done.counts);
-    await refresh(matching ? null : [...chosen]);
+    await refresh(everything ? null : ids);
     groups().catch(noGroups); // of what is left
-  } catch (error) { alarm(`Not saved: ${error.message}`); }
+  } catch (error) {
+    for (const id of ids) chosen.add(id);
+    matching = everything; drawChosen();
+    alarm(`Not saved: ${error.message}`);
+  }
 }
 
 // Tiles that left the view go; the others show their new state.
@@ -87,7 +93,7 @@ async function refresh(ids) {
   const at = focused();
   const gone = new Set(ids.filter((id) => !kept.has(id)));
   items = items.filter((f) => !gone.has(f.id)).map((f) => kept.get(f.id) ?? f);
-  total -= gone.size; chosen.clear();
+  total -= gone.size;
   $("tiles").replaceChildren(...items.map(tile)); bar.total(total); drawChosen();
   if (at >= 0) tiles()[Math.min(at, items.length - 1)]?.focus();
   if (items.length < Math.min(PAGE, total)) await load(false);
