@@ -415,6 +415,8 @@ def test_what_is_chosen_while_the_grid_saves_is_another_choice(visit: Any, serve
     ada.saved()
     made = [(d.kind, d.findings) for d in decisions.since(before)]
     assert made == [("confirm", (first,)), ("reject", (second,))]
+    for left in (first, second):
+        page.wait_for_selector(f"[data-tile='{left}']", state="detached")
     assert page.inner_text("#chosen") == "None selected"
     page.unroute("**/api/decisions?*")
     page.route("**/api/decisions?*", lambda route: route.fulfill(status=409, json={"error": "no"}))
