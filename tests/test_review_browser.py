@@ -501,11 +501,10 @@ def test_keys_faster_than_findings_arrive_decide_about_each_once(visit: Any, ser
     meant = {"c": "confirm", "2": "reject", "5": "reject", "i": "ignore"}
     assert [d.kind for d in made] == [meant[key] for key in keys if key != "j"]
     assert len({d.findings for d in made}) == len(made), "none is decided about twice, or by another's key"
-    assert page.text_content("#place").startswith("9 of")
+    page.wait_for_selector("#place:has-text('9 of')")
     for _ in made:
         ada.press("u")
-    ada.saved()
-    assert ada.shown() == first
+    page.wait_for_selector(f"body[data-shown='{first}']:not([data-saving])")
     undone = [d.undoes for d in decisions.since(made[-1].id)]
     assert undone == [d.id for d in reversed(made)]
     assert {decisions.state(d.findings[0]).status for d in made} == {"open"}
