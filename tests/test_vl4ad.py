@@ -341,6 +341,29 @@ def test_it_opens_by_name_and_says_how_it_cuts(tmp_path: Path, prompts: str) -> 
     assert not opened.notices
 
 
+def test_a_model_folder_may_hold_thresholds_of_one_method(tmp_path: Path, prompts: str) -> None:
+    conditions = vl4ad(outlier_prompts=prompts).conditions()
+    for name, value in (("thresholds.json", 0.1), ("thresholds.vl4ad.json", 0.25)):
+        kept = Thresholds("colours", conditions, 0.01, {GREENS.hash: {"vl4ad": value}})
+        (tmp_path / name).write_text(kept.to_json())
+        encoder = ColourEncoder()
+        encoder.folder = tmp_path  # type: ignore[attr-defined]
+        settings = load_settings(overrides={"method": "vl4ad", "outlier_prompts": prompts})
+        method = open_method(settings, GREENS, encoder=encoder).method
+        assert isinstance(method, VL4AD)
+        assert method.calibrated(GREENS) == value
+    assert kept.mismatch({**conditions, "mask_decoder": "ab"}), "another form of the score"
+
+
+@pytest.mark.parametrize("vocabulary", ["cityscapes", "camvid", "airside"])
+def test_mini_is_calibrated_for_the_shipped_prompts(vocabulary: str) -> None:
+    known = load_vocabulary(vocabulary)
+    opened = open_method(load_settings(overrides={"method": "vl4ad"}), known)
+    assert opened.provenance["threshold_rule"] == "calibrated"
+    others = load_settings(overrides={"method": "vl4ad", "outlier_prompts": "none"})
+    assert "other outlier prompts" in open_method(others, known).notices[-1]
+
+
 def test_calibration_on_known_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompts: str) -> None:
     monkeypatch.setattr("clipomaly.methods.table.open_encoder", lambda *_: ColourEncoder())
     random = np.random.default_rng(3)

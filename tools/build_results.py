@@ -35,23 +35,30 @@ COLUMNS = (
     *("locked.f1_star", "locked.recall", "locked.fpr"),
     *("known_miou", "miou", "unknown_iou", "miou_2class"),
     *("naming_top1", "naming_top5", "naming_top1_synonym", "naming_top5_synonym", "naming_unnamed"),
-    "seconds_per_frame",
+    *("operational.hazard_recall", "operational.false_clear_rate", "operational.false_alarms_per_frame"),
+    *("operational.corridor_fpr", "seconds_per_frame"),
 )
 GROUPS = (
     ("Pixels", COLUMNS[:4]),
     ("Components", COLUMNS[4:10]),
     ("Known and unknown", COLUMNS[10:14]),
     ("Names", COLUMNS[14:19]),
-    ("Time", COLUMNS[19:]),
+    ("Hazards in the corridor ahead", COLUMNS[19:23]),
+    ("Time", COLUMNS[23:]),
 )
+#: Groups with figures of the own mask: how its threshold came about stands in the row.
+OF_THE_MASK = ("Components", "Known and unknown", "Hazards in the corridor ahead")
+RULES = {"otsu": "Otsu", "percentile": "percentile", "own": "its own rule"}
 INTRO = """# Results
 
 Made by `tools/build_results.py` from the evaluations in `docs/results/` (`clipomaly evaluate`; see
 [evaluation](evaluation.md)). Figures are in percent; in brackets the 95 % interval over frames. *Oracle*: the
 threshold was picked on these very frames, as the published evaluation does it. *Own mask*: the method's own
-threshold, which saw no labels. Seconds a frame are wall time, mostly of a machine that was busy with other
-work: read them as ratios. The control `centre` scores nearness to the image's centre: a method that does not
-beat it has learnt nothing.
+threshold, which saw no labels: *fixed* beforehand on frames without unknowns, or chosen picture by picture by
+*Otsu*'s rule, where nothing was calibrated. A hazard is found when a flagged region touches it, so whatever
+flags everything finds everything: read it beside the share of the clear corridor that is flagged. Seconds a
+frame are wall time, mostly of a machine that was busy with other work: read them as ratios. The control
+`centre` scores nearness to the image's centre: a method that does not beat it has learnt nothing.
 """
 GLANCE_INTRO = """
 AP / FPR95 over all pixels of a set. The intervals stand below; on sets this small they are ten to forty
@@ -94,21 +101,29 @@ def glance_section(sets: Mapping[str, list[dict[str, Any]]], titles: Mapping[str
     return lines
 
 
-def set_section(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def set_section(about: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """One data set: a table a group of figures, then what was run."""
     by_key = {f.key: f for f in FIGURES}
     first = rows[0]
-    lines = [f"## {name}", "", f"{first['n_frames']} frames, data hash `{first['data_hash']}`."]
+    lines = [f"## {about['title']}", "", f"{first['n_frames']} frames, data hash `{first['data_hash']}`."]
+    if about.get("note"):
+        lines[-1] += f" {about['note']}"
     if first.get("limit"):
         lines += ["", f"**Only the first {first['limit']} frames.**"]
     for title, keys in GROUPS:
         used = [by_key[k] for k in keys if any(lookup(m, k) is not None for m in rows)]
         if not used:
             continue
-        lines += ["", f"**{title}**", "", "| method | " + " | ".join(f.title for f in used) + " |"]
-        lines.append("|---|" + "---:|" * len(used))
         some = [m for m in rows if any(lookup(m, f.key) is not None for f in used)]
-        lines += [f"| {m['method']} | " + " | ".join(cell(m, f) for f in used) + " |" for m in some]
+        heads = ["method", *(f.title for f in used)]
+        cells = [[m["method"], *(cell(m, f) for f in used)] for m in some]
+        if title in OF_THE_MASK:
+            heads.append("own mask")
+            for m, line in zip(some, cells, strict=True):
+                line.append("fixed" if m["locked"]["fixed"] else RULES.get(m["locked"]["rule"], "–"))
+        lines += ["", f"**{title}**", "", f"| {' | '.join(heads)} |"]
+        lines.append("|---|" + "---:|" * len(used) + "---|" * (title in OF_THE_MASK))
+        lines += [f"| {' | '.join(line)} |" for line in cells]
     lines += [
         "",
         "| method | model | model hash | vocabulary | mask | run | version |",
@@ -164,7 +179,7 @@ def page() -> str:
         raise ValueError(f"{TITLES} and the evaluations differ: {', '.join(sorted(unlike))}")
     lines = [INTRO.rstrip(), "", *glance_section(sets, titles)]
     for name, about in titles.items():
-        lines += ["", *set_section(about["title"], sets[name])]
+        lines += ["", *set_section(about, sets[name])]
     published = published_section(RESULTS / PUBLISHED)
     return "\n".join([*lines, "", *published]) + "\n"
 

@@ -28,7 +28,7 @@ def main(trained: Path) -> int:
     shutil.rmtree(MINI_FOLDER, ignore_errors=True)
     MINI_FOLDER.mkdir(parents=True)
     for path in sorted(trained.iterdir()):
-        if path.suffix in _COPIED and path.name != "thresholds.json":
+        if path.suffix in _COPIED and not path.name.startswith("thresholds"):
             shutil.copyfile(path, MINI_FOLDER / path.name)
     print(export_encoder(MINI_FOLDER, MINI_FOLDER, variants=tuple(VARIANTS)))
     phrases = [*load_words(), *load_outlier_prompts("shipped")]

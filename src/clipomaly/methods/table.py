@@ -303,9 +303,10 @@ def _whose(settings: Settings) -> str:
 
 
 def _thresholds(settings: Settings, encoder: Encoder | None) -> Thresholds | None:
-    """Those that the settings name, else the model's own."""
+    """Those that the settings name, else the model's own: of this method, or of the common scores."""
     if settings.unknown.thresholds is not None:
         return load_thresholds(settings.unknown.thresholds)
     folder = getattr(encoder, "folder", None)
-    path = None if folder is None else Path(folder) / "thresholds.json"
-    return load_thresholds(path) if path is not None and path.is_file() else None
+    names = () if folder is None else (f"thresholds.{settings.method}.json", "thresholds.json")
+    there = (path for name in names if (path := Path(str(folder)) / name).is_file())
+    return next((load_thresholds(path) for path in there), None)

@@ -129,7 +129,7 @@ class VL4AD:
         return {
             **encoder_conditions(self.encoder, self.settings, self.temperature),
             "super_classes": self.settings.vl4ad.super_classes,
-            **({} if self.decoder is None else {"mask_decoder": self.decoder.fingerprint}),
+            "mask_decoder": None if self.decoder is None else self.decoder.fingerprint,
             "outlier_prompts": hashlib.sha256("\n".join(self.prompts).encode()).hexdigest()[:16],
         }
 
