@@ -356,6 +356,22 @@ def test_rules_beside_the_store_hold_in_the_app(folder: Path) -> None:
         assert "7" in str(client.get("/api/taxonomy").json().get("rules", ""))
 
 
+def test_who_is_first_at_a_finding_keeps_it(client: TestClient) -> None:
+    def claim(who: str, finding: str) -> tuple[bool, bool, dict[str, str]]:
+        told = client.get(f"/api/claim?status=open&who={who}&looking={finding}").json()
+        return told["free"], told["there"], told["looking"]
+
+    first, second = ids_of(client)[:2]
+    assert claim("ada", first) == (True, True, {"ada": first})
+    assert claim("bob", first) == (False, True, {"ada": first})
+    assert claim("ada", first)[0], "one's own"
+    assert claim("bob", second) == (True, True, {"ada": first, "bob": second})
+    decide(client, "reject", [first], reason="shadow")
+    assert claim("ada", second)[:2] == (False, True)
+    assert claim("carol", first)[:2] == (False, False), "decided: it has left the view"
+    assert claim("carol", "0000000000000000-000")[:2] == (False, False)
+
+
 def test_reviewers_see_each_other(client: TestClient) -> None:
     first, second = ids_of(client)[:2]
     start = client.get("/api/session").json()

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -489,6 +490,7 @@ def test_keys_faster_than_findings_arrive_decide_about_each_once(visit: Any, ser
     ada = visit("ada")
     page = ada.go("/queue?status=open")
     before, first = decisions.latest(), ada.shown()
+    place = int(page.inner_text("#place").split()[0])  # not 1 where the first is somebody's
     asked = page.context.new_cdp_session(page)
     asked.send("Network.enable")
     slow = {"offline": False, "latency": 250, "downloadThroughput": -1, "uploadThroughput": -1}
@@ -501,7 +503,9 @@ def test_keys_faster_than_findings_arrive_decide_about_each_once(visit: Any, ser
     meant = {"c": "confirm", "2": "reject", "5": "reject", "i": "ignore"}
     assert [d.kind for d in made] == [meant[key] for key in keys if key != "j"]
     assert len({d.findings for d in made}) == len(made), "none is decided about twice, or by another's key"
-    page.wait_for_selector("#place:has-text('9 of')")
+    # Eight further on, or more where somebody looks at one between.
+    moved_on = "n => parseInt(document.getElementById('place').textContent) >= n"
+    page.wait_for_function(moved_on, arg=place + 8)
     for _ in made:
         ada.press("u")
     page.wait_for_selector(f"body[data-shown='{first}']:not([data-saving])")
@@ -545,6 +549,32 @@ def test_who_comes_second_begins_elsewhere(visit: Any, served: tuple[str, Path])
         page.wait_for_timeout(50)
     bob.go("/queue?status=open")
     assert bob.shown() != first
+
+
+def test_two_who_decide_side_by_side_never_decide_the_same(visit: Any, served: tuple[str, Path]) -> None:
+    decisions = Decisions.open(decisions_url(served[1]))
+    before = decisions.latest()
+    both = visit("ada"), visit("bob")
+    for one in both:
+        one.go("/queue?status=open")
+    each = min(5, int(_told(both[0].page)[3]) // 2)
+    assert each >= 2
+    for _ in range(each):
+        for one in both:  # at a person's speed: faster than the two seconds between looks at each other
+            one.page.wait_for_timeout(150)
+            one.press("4")
+    for one in both:
+        one.saved()
+    made = decisions.since(before)
+    assert len(made) == 2 * each
+    assert len({d.findings for d in made}) == 2 * each
+    for one in both:
+        for _ in range(each):
+            one.press("u")
+    deadline = time.monotonic() + 60
+    while len(decisions.since(before)) < 4 * each and time.monotonic() < deadline:
+        both[0].page.wait_for_timeout(100)
+    assert {s.status for s in decisions.states([f for d in made for f in d.findings]).values()} == {"open"}
 
 
 def test_an_address_that_is_none_leads_back(browser: Any, visit: Any, served: tuple[str, Path]) -> None:

@@ -227,6 +227,14 @@ def _lists(app: FastAPI, desk: Desk, names: NameDesk, policy: Policy) -> None:
     ) -> dict[str, Any]:
         return {**desk.news(_given(request), after), "looking": desk.look(who.strip(), looking)}
 
+    @app.get("/api/claim")
+    def claim(
+        request: Request,
+        looking: Annotated[str, Query(pattern=f"^{_ID}$")],
+        who: Annotated[str, Query(max_length=80)] = "",
+    ) -> dict[str, Any]:
+        return desk.claim(_given(request), who.strip(), looking)
+
     @app.get("/api/statistics")
     def figures() -> dict[str, Any]:
         return statistics.overview()

@@ -348,8 +348,23 @@ class Desk:
                 self._looking[who] = (finding, now)
             elif who:
                 self._looking.pop(who, None)
-            self._looking = {w: (f, t) for w, (f, t) in self._looking.items() if now - t < _LOOKS}
-            return {w: f for w, (f, _) in self._looking.items()}
+            return self._looks(now)
+
+    def claim(self, given: Given, who: str, finding: str) -> dict[str, Any]:
+        """Begin with a finding, unless somebody else is at it or it has left the view: the first keeps it."""
+        self.refresh()
+        where, now = read_filter(given), time.monotonic()
+        with self.turn:
+            row = int(self.catalogue.rows([finding])[0])
+            there = row >= 0 and bool(self.catalogue.mask(where)[row])
+            free = there and finding not in {f for w, f in self._looks(now).items() if w != who}
+            if who and free:
+                self._looking[who] = (finding, now)
+            return {"free": free, "there": there, "looking": self._looks(now)}
+
+    def _looks(self, now: float) -> dict[str, str]:
+        self._looking = {w: (f, t) for w, (f, t) in self._looking.items() if now - t < _LOOKS}
+        return {w: f for w, (f, _) in self._looking.items()}
 
     def news(self, given: Given, after: int | None) -> dict[str, Any]:
         """What was decided after a decision; only its number where none is given."""

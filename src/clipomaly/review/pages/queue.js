@@ -72,9 +72,23 @@ async function go(step) {
   let next = seek(at, step);
   if (next < 0 && step > 0) { await load(false); next = seek(at, 1); }
   if (next < 0 && step > 0) next = ids.findIndex((id) => !gone.has(id) && !taken(id) && id !== current?.id);
-  if (next >= 0) await show(next);
-  else if (step > 0) (gone.has(ids[at]) || !current ? finish() : toast("This is the last finding of this view."));
+  if (next >= 0) {
+    const id = ids[next], answer = step > 0 ? claim(id) : null;
+    await show(next);
+    await giveWay(id, await answer);
+  } else if (step > 0) (gone.has(ids[at]) || !current ? finish() : toast("This is the last finding of this view."));
   else toast("This is the first finding of this view.");
+}
+
+// Two reviewers may come to a finding at once: it is shown without waiting, and who was second goes on to the next.
+const claim = (looked) => get("/api/claim", new URLSearchParams([...readFilters(), ["looking", looked], ["who", reviewer()]])).catch(() => null);
+async function giveWay(id, answer) {
+  if (!answer) return;
+  looking = answer.looking;
+  if (answer.free || current?.id !== id) return;
+  if (!answer.there) gone.add(id);
+  ahead += 1; // keys that were pressed by then were meant for this one
+  await go(1);
 }
 
 async function show(index) {
@@ -262,4 +276,5 @@ keys({
   Picture: [["m", "mask on or off", () => view.toggle("mask")], ["s", "score map on or off", () => view.toggle("score")], ["o", "other findings on or off", () => view.toggle("others")], ["f", "zoom to the finding", view.focus], ["0", "the whole frame", view.fit], ["+ =", "zoom in", () => view.zoom(1.4)], ["-", "zoom out", () => view.zoom(1 / 1.4)], ["?", "these keys", () => $("help").showModal()]],
 });
 live(() => { const q = readFilters(); if (current) q.set("looking", current.id); q.set("who", reviewer()); return q; }, changed);
+addEventListener("pagehide", () => { fetch(`/api/live?${new URLSearchParams({ who: reviewer() })}`, { keepalive: true }).catch(() => {}); }); // it is free for others
 await start;
