@@ -147,6 +147,26 @@ def test_a_finished_report_keeps_its_pictures_when_resumed(masks: Path, tmp_path
     assert (out / "centre" / "report.html").read_text() == before
 
 
+def test_false_alarms_on_frames_without_anomalies_are_shown(masks: Path, tmp_path: Path) -> None:
+    for threshold, shown in (("0.5", True), ("1.0", False)):
+        out = tmp_path / threshold
+        run(
+            "evaluate",
+            "anomaly-track",
+            "--root",
+            masks,
+            "--method",
+            "centre",
+            "--threshold",
+            threshold,
+            "--out",
+            out,
+        )
+        page = (out / "report.html").read_text()
+        assert ("Frames without anomalies, most flagged first" in page) == shown
+        assert bool(re.search(r"f3 · no anomaly, \d+\.\d % flagged", page)) == shown
+
+
 def test_a_fixed_threshold_is_locked(masks: Path) -> None:
     [pipeline] = open_methods(
         load_settings(overrides={"threshold": "0.6"}), ["centre"], open_subject("anomaly-track", masks)

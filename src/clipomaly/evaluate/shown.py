@@ -1,10 +1,11 @@
-"""Frames shown in a report: the best and worst, or those named right and wrong; the confusion of names."""
+"""Frames shown in a report: best and worst, named right and wrong, false alarms; the confusion of names."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from clipomaly.evaluate.folder import RunFolder
 from clipomaly.evaluate.html import section, table
@@ -54,9 +55,10 @@ def pictures_of_maps(maps: Sequence[LabelledMap]) -> Picture:
 
 
 def frames_html(evaluation: Evaluation, picture: Picture | None) -> str:
-    """The best and worst frames by their own AP; without masks, those named right and wrong."""
+    """The best and worst frames by their own AP, or those named right and wrong; then the false alarms."""
     if picture is None:
         return ""
+    groups: list[tuple[str, list[int]]] = []
     ranked = sorted((line["ap"], i) for i, line in enumerate(evaluation.frames) if line.get("ap") is not None)
     if ranked:
         worst = [i for _, i in ranked[:_SHOWN]]
@@ -67,15 +69,20 @@ def frames_html(evaluation: Evaluation, picture: Picture | None) -> str:
         right = [i for i in range(len(hit)) if hit[i]]
         wrong = [i for i in range(len(hit)) if not hit[i]]
         groups = [("Named right", _spread(right)), ("Named wrong", _spread(wrong))]
-    else:
-        return ""
+    alarms = sorted((-flagged, i) for i, line in enumerate(evaluation.frames) if (flagged := _alarm(line)))
+    groups.append(("Frames without anomalies, most flagged first", [i for _, i in alarms[:_SHOWN]]))
     parts = []
     for title, group in groups:
         figures = [_figure(evaluation, i, data) for i in group if (data := picture(i)) is not None]
         if figures:
-            key = _key(evaluation, masks=bool(ranked))
+            key = _key(evaluation, masks="anomaly_share" in evaluation.frames[group[0]])
             parts.append(section(title, f'{key}<div class="frames">{"".join(figures)}</div>'))
     return "\n".join(parts)
+
+
+def _alarm(line: Mapping[str, Any]) -> float:
+    """The share of a frame without anomalies that is flagged; 0 for the others."""
+    return float(line.get("locked.fpr") or 0.0) if line.get("anomaly_share") == 0 else 0.0
 
 
 def _key(evaluation: Evaluation, *, masks: bool) -> str:
@@ -98,6 +105,8 @@ def _figure(evaluation: Evaluation, at: int, data: str) -> str:
     if line.get("ap") is not None:
         share = 100 * (line.get("anomaly_share") or 0)
         about += [f"AP of this frame {100 * line['ap']:.1f}", f"anomaly covers {share:.1f} %"]
+    if flagged := _alarm(line):
+        about.append(f"no anomaly, {100 * flagged:.1f} % flagged")
     if line.get("true_name"):
         trues, names = str(line["true_name"]).split("|"), str(line.get("name") or "").split("|")
         about += [f"{t}, called {n or 'nothing'}" for t, n in zip(trues, names, strict=True)]
