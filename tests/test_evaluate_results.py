@@ -112,7 +112,7 @@ def test_a_method_that_names_nothing_stands_in_no_table_of_names(tool: ModuleTyp
         {**about, "method": "asked", "naming_top1": 0.0, "naming_unnamed": 0.5},
         {**about, "method": "silent", "naming_top1": 0.0, "naming_unnamed": 1.0},
     ]
-    text = "\n".join(tool.set_section("a set", rows))
+    text = "\n".join(tool.set_section({"title": "a set", "note": "Rendered."}, rows))
     names = text.split("**Names**")[1].split("**")[0]
     assert "| asked | 0.0 | 50.0 |" in names
     assert "silent" not in names.split("| method | model |")[0]
