@@ -6,6 +6,7 @@ that asking waits for nobody; a decision made here is taken in before its answer
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import time
@@ -85,10 +86,8 @@ class Desk:
     """Why the last refresh failed."""
 
     def _warm(self) -> None:
-        try:
+        with contextlib.suppress(Exception):  # whoever searches next is told
             self.store.space().held()
-        except StoreError:
-            return
 
     def refresh(self) -> None:
         """Take in decisions and frames that are new."""

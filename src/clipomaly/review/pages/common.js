@@ -67,6 +67,7 @@ export function post(address, body) {
   last = mine.catch(() => {}); // whoever asked tells of it; the next is sent all the same
   return mine;
 }
+export const afterWrites = () => last;
 async function write(address, body) {
   const { csrf } = await open();
   return answer(await fetch(address, { method: "POST", headers: { "content-type": "application/json", "x-clipomaly-csrf": csrf }, body }));

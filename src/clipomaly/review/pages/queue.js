@@ -1,6 +1,6 @@
 // One finding at a time. The list of ids is held here, so the next finding waits for nothing.
 
-import { $, alarm, badge, get, keys, live, make, needReviewer, number, open, picture, plural, post, reviewer, rgb, saving, showCounts, small, swatch, toast, when } from "./common.js";
+import { $, afterWrites, alarm, badge, get, keys, live, make, needReviewer, number, open, picture, plural, post, reviewer, rgb, saving, showCounts, small, swatch, toast, when } from "./common.js";
 import { asks, complete, describe, reasonButtons, said, send, undo } from "./decide.js";
 import { filterBar, readFilters, runNames, totalOf, writeFilters } from "./filters.js";
 import { splitter } from "./split.js";
@@ -81,7 +81,8 @@ async function go(step) {
 }
 
 // Two reviewers may come to a finding at once: it is shown without waiting, and who was second goes on to the next.
-const claim = (looked) => get("/api/claim", new URLSearchParams([...readFilters(), ["looking", looked], ["who", reviewer()]])).catch(() => null);
+// What one leaves is decided by then, or it would be free for a moment.
+const claim = (looked) => afterWrites().then(() => get("/api/claim", new URLSearchParams([...readFilters(), ["looking", looked], ["who", reviewer()]]))).catch(() => null);
 async function giveWay(id, answer) {
   if (!answer) return;
   looking = answer.looking;
