@@ -30,21 +30,25 @@ Not measured by us, and with models of another size: for orientation, not for co
 *Own table*: a table by those who measured it. *Own text*: their abstract, log or answer. *Quoted*: seen only
 in another paper, a log or a list. A method that stands twice may differ by variant, by version or by error.
 """.strip()
-COLUMNS = (
-    *("ap", "auroc", "fpr95", "f1_best", "oracle.siou", "oracle.ppv", "oracle.f1_star"),
-    *("locked.f1_star", "locked.recall", "locked.fpr"),
-    *("known_miou", "miou", "unknown_iou", "miou_2class"),
-    *("naming_top1", "naming_top5", "naming_top1_synonym", "naming_top5_synonym", "naming_unnamed"),
-    *("operational.hazard_recall", "operational.false_clear_rate", "operational.false_alarms_per_frame"),
-    *("operational.corridor_fpr", "seconds_per_frame"),
-)
 GROUPS = (
-    ("Pixels", COLUMNS[:4]),
-    ("Components", COLUMNS[4:10]),
-    ("Known and unknown", COLUMNS[10:14]),
-    ("Names", COLUMNS[14:19]),
-    ("Hazards in the corridor ahead", COLUMNS[19:23]),
-    ("Time", COLUMNS[23:]),
+    ("Pixels", ("ap", "auroc", "fpr95", "f1_best")),
+    (
+        "Components",
+        ("oracle.siou", "oracle.ppv", "oracle.f1_star", "locked.f1_star", "locked.recall", "locked.fpr"),
+    ),
+    ("Known and unknown", ("known_miou", "miou", "unknown_iou", "miou_2class")),
+    (
+        "Names",
+        ("naming_top1", "naming_top5", "naming_top1_synonym", "naming_top5_synonym", "naming_unnamed"),
+    ),
+    (
+        "Hazards in the corridor ahead",
+        (
+            *("operational.hazard_recall", "operational.false_clear_rate"),
+            *("operational.false_alarms_per_frame", "operational.corridor_fpr"),
+        ),
+    ),
+    ("Time", ("seconds_per_frame",)),
 )
 #: Groups with figures of the own mask: how its threshold came about stands in the row.
 OF_THE_MASK = ("Components", "Known and unknown", "Hazards in the corridor ahead")

@@ -73,8 +73,8 @@ class Thresholds:
         >>> Thresholds("mini", {}, 0.01, {}, 30, sources=("camvid: 10 frames of a",)).frames_of("camvid")
         10
         """
-        own = [s for s in self.sources if s.startswith(f"{vocabulary}: ")]
-        return int(own[0].split(": ")[1].split()[0]) if own else self.frames
+        own = self._source(vocabulary)
+        return int(own.split()[0]) if own else self.frames
 
     def source_of(self, vocabulary: str) -> str:
         """Which frames a vocabulary's values come from, in words; empty where the file does not say.
@@ -82,8 +82,11 @@ class Thresholds:
         >>> Thresholds("mini", {}, 0.01, {}, 30, sources=("camvid: 10 frames of a",)).source_of("camvid")
         'a'
         """
-        own = [s for s in self.sources if s.startswith(f"{vocabulary}: ")]
-        return own[0].partition(" frames of ")[2] if own else ""
+        return self._source(vocabulary).partition(" frames of ")[2]
+
+    def _source(self, vocabulary: str) -> str:
+        lines = (s.removeprefix(f"{vocabulary}: ") for s in self.sources if s.startswith(f"{vocabulary}: "))
+        return next(lines, "")
 
     @property
     def hash(self) -> str:

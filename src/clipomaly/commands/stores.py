@@ -20,9 +20,9 @@ from rich.text import Text
 from clipomaly.errors import OutputError, StoreError
 from clipomaly.export.annotations.changes import Change, read_changes
 from clipomaly.export.files import safe_path, whole_file, write_whole
-from clipomaly.export.masks import Rle, decode_rle, drawn_polygons
+from clipomaly.export.masks import Rle, decode_rle, mask_fields
 from clipomaly.export.results import RESULTS, SCHEMA, to_line
-from clipomaly.records import UNNAMED, Region, shown_name
+from clipomaly.records import UNNAMED, shown_name
 from clipomaly.store.catalogue import Catalogue, FindingFilter
 from clipomaly.store.counting import guessed_names
 from clipomaly.store.decisions import Decision, Decisions, decisions_url, made_anew
@@ -267,18 +267,13 @@ def _frame_row(frame: StoredFrame, run: StoredRun, findings: list[dict[str, Any]
 
 
 def _finding_row(finding: StoredFinding, name: str | None, rle: Rle, state: FindingState) -> dict[str, Any]:
-    height, width = rle["size"]
-    region = Region((0, 0, width, height), decode_rle(rle), finding.score, (height, width)).trimmed()
     return {
         "id": finding.number,
         "name": name,
         "confidence": finding.confidence if name is not None and name == finding.name else None,
         "name_source": finding.name_source if name == finding.name else "human",
         "score": finding.score,
-        "area": region.area,
-        "box": list(region.box),
-        "polygons": drawn_polygons(region),
-        "rle": rle,
+        **mask_fields(rle),
         "candidates": [
             {"name": c.name, "source": c.source, "similarity": c.score, "margin": c.margin, "rank": c.rank}
             for c in finding.candidates

@@ -36,7 +36,7 @@ from clipomaly.export.files import write_whole
 __all__ = ["HTML", "MARKDOWN", "write_comparison", "write_report"]
 
 HTML, MARKDOWN = "report.html", "report.md"
-_ORACLE = "The threshold was picked on these very frames: an oracle, as the published evaluation does it."
+_ORACLE = "the threshold was picked on these very frames: an oracle, as the published evaluation does it."
 _FACTS = (
     ("dataset", "Data set"), ("split", "Split"), ("limit", "First frames only"), ("n_frames", "Frames"),
     ("method", "Method"), ("factory", "Opened by"), ("method_hash", "Method hash"), ("model", "Model"),
@@ -81,7 +81,7 @@ def write_report(
         f"{frames_text(m['n_frames'])}. In percent, with 95 % intervals over frames.",
         *_warnings_markdown(warned),
     ]
-    oracle = [f"Oracle: {_ORACLE.lower()[0] + _ORACLE[1:]}", ""] if m.get("f1_best") is not None else []
+    oracle = [f"Oracle: {_ORACLE}", ""] if m.get("f1_best") is not None else []
     lines += ["", *_operating(m), "", *oracle, *figures_markdown([evaluation])]
     for title, tables in (("Slices", slice_tables(m)), ("Things found", thing_tables(m))):
         lines += ["", f"## {title}"] if tables else []
@@ -239,7 +239,7 @@ def _warnings_markdown(warned: Sequence[tuple[str, str]]) -> list[str]:
 def _notes(metrics: Mapping[str, Any]) -> str:
     notes = [f"<p>{_code(text)}</p>" for text in _operating(metrics)]
     if metrics.get("f1_best") is not None:
-        notes.append(f"<p>Figures marked <b>oracle</b>: {escape(_ORACLE.lower()[0] + _ORACLE[1:])}</p>")
+        notes.append(f"<p>Figures marked <b>oracle</b>: {escape(_ORACLE)}</p>")
     return f"<section>{''.join(notes)}</section>"
 
 

@@ -317,6 +317,7 @@ def _similarity(pipeline: Pipeline) -> Callable[[str, str], float] | None:
 def operating_rule(pipeline: Pipeline) -> dict[str, Any]:
     """How the method's own mask came about: only a calibrated threshold or a number was fixed beforehand."""
     rule = pipeline.settings.unknown.threshold
+    of_score = getattr(pipeline.method, "cuts_its_score", True)
     thresholds = getattr(pipeline.method, "thresholds", None)
     find = getattr(pipeline.method, "calibrated", None)
     value = find(pipeline.vocabulary) if callable(find) and rule in ("auto", "calibrated") else None
@@ -325,7 +326,7 @@ def operating_rule(pipeline: Pipeline) -> dict[str, Any]:
             "rule": "calibrated",
             "fixed": True,
             "threshold": value,
-            "of_score": getattr(pipeline.method, "cuts_its_score", True),
+            "of_score": of_score,
             "thresholds_hash": thresholds.hash,
             "thresholds_created": thresholds.created,
             "thresholds_fpr": thresholds.fpr,
@@ -336,12 +337,7 @@ def operating_rule(pipeline: Pipeline) -> dict[str, Any]:
         return {"rule": "own", "fixed": False, "threshold": None}
     if rule in ("otsu", "percentile", "auto", "calibrated"):
         return {"rule": "percentile" if rule == "percentile" else "otsu", "fixed": False, "threshold": None}
-    return {
-        "rule": "number",
-        "fixed": True,
-        "threshold": float(rule),
-        "of_score": getattr(pipeline.method, "cuts_its_score", True),
-    }
+    return {"rule": "number", "fixed": True, "threshold": float(rule), "of_score": of_score}
 
 
 def _identity(pipeline: Pipeline, subject: Subject, plain: Pipeline | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ Polygons follow the outer edges of pixels, so that a region of one pixel is a sq
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Integer
@@ -21,6 +21,7 @@ __all__ = [
     "decode_rle",
     "drawn_polygons",
     "encode_rle",
+    "mask_fields",
     "region_polygons",
     "region_rle",
     "unpack_counts",
@@ -148,6 +149,22 @@ def region_polygons(region: Region, tolerance: float = 1.0) -> list[list[int]]:
         points = points[np.any(points != np.roll(points, 1, axis=0), axis=1)]
         polygons.append((points + corner).ravel().tolist())
     return polygons
+
+
+def mask_fields(rle: Rle) -> dict[str, Any]:
+    """What `results.jsonl` says of a finding's mask.
+
+    >>> mask_fields(encode_rle(np.array([[0, 1], [0, 1]], bool)))["box"]
+    [1, 0, 1, 2]
+    """
+    height, width = rle["size"]
+    region = Region((0, 0, width, height), decode_rle(rle), 0.0, (height, width)).trimmed()
+    return {
+        "area": region.area,
+        "box": list(region.box),
+        "polygons": drawn_polygons(region),
+        "rle": rle,
+    }
 
 
 def drawn_polygons(region: Region) -> list[list[int]]:

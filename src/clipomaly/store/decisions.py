@@ -233,17 +233,11 @@ class Decisions:
 
     def about_names(self) -> list[Decision]:
         """Decisions about names that hold, in order."""
-        with self.engine.connect() as connection:
-            found = self._read(connection, self._sql.ids_of_kinds(connection, NAME_KINDS))
-        inert = self.undone()
-        return [d for d in found if d.id not in inert]
+        return self._holding(NAME_KINDS)
 
     def drawn(self) -> list[Decision]:
         """Regions that people drew in another tool, those that hold, in order."""
-        with self.engine.connect() as connection:
-            found = self._read(connection, self._sql.ids_of_kinds(connection, ("add",)))
-        inert = self.undone()
-        return [d for d in found if d.id not in inert]
+        return self._holding(("add",))
 
     def name_changes(self) -> list[Decision]:
         """Every decision about names, holding or not, and every undo of one or of such an undo; in order."""
@@ -263,6 +257,12 @@ class Decisions:
             if name is not None and at is not None and at != name:
                 out[name] = at
         return out
+
+    def _holding(self, kinds: Sequence[str]) -> list[Decision]:
+        with self.engine.connect() as connection:
+            found = self._read(connection, self._sql.ids_of_kinds(connection, kinds))
+        inert = self.undone()
+        return [d for d in found if d.id not in inert]
 
     def _histories(self, findings: Sequence[str]) -> dict[str, list[Decision]]:
         out: dict[str, list[Decision]] = {}
@@ -298,13 +298,17 @@ def decisions_url(store: str | Path, given: str | None = None) -> str:
             "--decisions sqlite:///decisions.sqlite for one person, --decisions postgresql://… for several, "
             "or set CLIPOMALY_DECISIONS"
         )
-    return f"sqlite:///{folder / 'decisions.sqlite'}"
+    return _inside(folder)
+
+
+def _inside(store: Path) -> str:
+    return f"sqlite:///{store / 'decisions.sqlite'}"
 
 
 def made_anew(store: str | Path, url: str, opened: Decisions) -> str | None:
     """What to say where decisions were looked for in a place of their own, and none had ever been kept."""
     folder = local_folder(store)
-    if not opened.made or (folder is not None and url == f"sqlite:///{folder / 'decisions.sqlite'}"):
+    if not opened.made or (folder is not None and url == _inside(folder)):
         return None
     where = opened.engine.url.render_as_string(hide_password=True)
     return f"no decisions have been kept in {where} before, so it is empty: is --decisions right?"

@@ -12,13 +12,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clipomaly.export.masks import Rle, decode_rle, drawn_polygons
-from clipomaly.records import UNNAMED, Region
+from clipomaly.export.masks import Rle, mask_fields
+from clipomaly.records import UNNAMED
 from clipomaly.store.decisions import Decision, Decisions
+from clipomaly.store.parts import part_number
 
 __all__ = ["correction", "drawn_by_frame", "drawn_row"]
-
-_NUMBERS = 1000
 
 
 def drawn_by_frame(decisions: Decisions) -> dict[str, list[Decision]]:
@@ -39,19 +38,14 @@ def drawn_by_frame(decisions: Decisions) -> dict[str, list[Decision]]:
 def drawn_row(decision: Decision, merged: Mapping[str, str]) -> dict[str, Any]:
     """Such a region as it stands among the findings of `results.jsonl`: it has no score."""
     rle: Rle = {"size": list(decision.data["rle"]["size"]), "counts": str(decision.data["rle"]["counts"])}
-    height, width = rle["size"]
-    region = Region((0, 0, width, height), decode_rle(rle), 0.0, (height, width)).trimmed()
     name = None if decision.name is None else merged.get(decision.name, decision.name)
     return {
-        "id": decision.id * _NUMBERS,
+        "id": part_number(decision.id, 0),
         "name": None if name == UNNAMED else name,
         "confidence": None,
         "name_source": "human",
         "score": None,
-        "area": region.area,
-        "box": list(region.box),
-        "polygons": drawn_polygons(region),
-        "rle": rle,
+        **mask_fields(rle),
         "candidates": [],
         "nearest_known": None,
         "status": "added",

@@ -23,7 +23,8 @@ from clipomaly.store.records import StoredFinding
 
 __all__ = [
     "Line",
-    "cut_by_line", "cut_in_pieces", "part_id", "part_of_number", "part_record", "part_tables", "root_of",
+    "cut_by_line", "cut_in_pieces",
+    "part_id", "part_number", "part_of_number", "part_record", "part_tables", "root_of",
 ]  # fmt: skip
 
 Line = tuple[float, float, float, float]
@@ -53,6 +54,15 @@ def root_of(finding: str) -> str:
     ('00ff00ff00ff00ff-003', '00ff00ff00ff00ff-003')
     """
     return finding.partition("-s")[0]
+
+
+def part_number(decision: int, part: int) -> int:
+    """The number in a frame that stands for a part; `part_of_number` reads it.
+
+    >>> part_of_number(part_number(17, 1))
+    (17, 1)
+    """
+    return _NUMBERS * decision + part
 
 
 def part_of_number(number: int) -> tuple[int, int] | None:
@@ -130,7 +140,7 @@ def part_record(root: StoredFinding, key: str, table: Mapping[str, Any]) -> Stor
     return replace(
         root,
         id=key,
-        number=_NUMBERS * int(decision) + int(number),
+        number=part_number(int(decision), int(number)),
         area=int(table["area"]),
         box=(x0, y0, x1, y1),
         rle=table["rle"],
